@@ -1,0 +1,1 @@
+"""What carries the contracts: topics, their encoding, publishing and reading them."""

@@ -1,0 +1,218 @@
+"""The one tree of errors: a class per refusal, its values as fields, the cure in its message.
+
+Exit codes (documented in the README of consoles): 2 usage, 3 refused, 4 not found, 5 cannot reach a service,
+6 no acknowledgement in time, 70 internal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class HoldfastError(Exception):
+    """Every refusal of Holdfast. ``exit_code`` is what a command ends with when it is not caught."""
+
+    exit_code = 70
+
+
+class Unusable(HoldfastError):
+    """Something typed or configured cannot be used as it stands."""
+
+    exit_code = 2
+
+
+class Refused(HoldfastError):
+    """Holdfast could, but policy, preflight or a moved epoch says no."""
+
+    exit_code = 3
+
+
+class NotFound(HoldfastError):
+    """What was named is not there."""
+
+    exit_code = 4
+
+
+class Unreachable(HoldfastError):
+    """A service that is needed does not answer."""
+
+    exit_code = 5
+
+
+class NoAcknowledgement(HoldfastError):
+    """What was asked was sent, and nobody confirmed it in time."""
+
+    exit_code = 6
+
+
+@dataclass
+class SettingsInvalid(Unusable):
+    """``holdfast.toml`` or the environment holds something that settings do not allow."""
+
+    source: str
+    problems: Sequence[tuple[str, str, str]]
+    """(key, what was found, what is allowed)"""
+
+    def __str__(self) -> str:
+        lines = [f"  {key}: found {found}; {allowed}" for key, found, allowed in self.problems]
+        return "\n".join([f"settings cannot be used ({self.source}):", *lines])
+
+
+@dataclass
+class SettingsUnreadable(Unusable):
+    """``holdfast.toml`` is not TOML."""
+
+    path: Path
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: not TOML: {self.detail}; mend the line or remove the file"
+
+
+@dataclass
+class RulesInvalid(Unusable):
+    """A triggers file does not hold a rule set."""
+
+    source: str
+    problems: Sequence[tuple[str, str, str]]
+
+    def __str__(self) -> str:
+        lines = [f"  {key}: found {found}; {allowed}" for key, found, allowed in self.problems]
+        return "\n".join([f"{self.source}: not a rule set:", *lines])
+
+
+@dataclass
+class ExtraMissing(Unusable):
+    """A part of Holdfast was asked for whose packages are not installed."""
+
+    extra: str
+    module: str
+    purpose: str
+
+    def __str__(self) -> str:
+        return f"{self.purpose} needs the package {self.module!r}: pip install 'holdfast[{self.extra}]'"
+
+
+class Undecodable(HoldfastError):
+    """A record's bytes cannot be read as its topic's contract. Goes byte for byte to the dead letters."""
+
+    reason: str = "undecodable"
+
+
+@dataclass
+class Garbage(Undecodable):
+    """Not JSON, or not an object."""
+
+    detail: str
+    reason = "not-json"
+
+    def __str__(self) -> str:
+        return f"not a JSON object: {self.detail}"
+
+
+@dataclass
+class UnknownType(Undecodable):
+    """No contract of the topic has this ``type``."""
+
+    topic: str
+    found: str
+    reason = "unknown-type"
+
+    def __str__(self) -> str:
+        return f"type {self.found} is none of {self.topic}'s"
+
+
+@dataclass
+class UnknownMajor(Undecodable):
+    """The record's major version is not one that this release reads."""
+
+    found: str
+    known: int
+    reason = "unknown-major"
+
+    def __str__(self) -> str:
+        return f"schema_version {self.found}: this release reads major {self.known}; upgrade the reader"
+
+
+@dataclass
+class ContractViolated(Undecodable):
+    """A field is missing, of a wrong type, or out of its range."""
+
+    type: str
+    problems: Sequence[tuple[str, str, str]]
+    reason = "contract-violated"
+
+    def __str__(self) -> str:
+        shown = "; ".join(f"{key}: found {found}, {allowed}" for key, found, allowed in self.problems[:3])
+        more = f" (and {len(self.problems) - 3} more)" if len(self.problems) > 3 else ""
+        return f"{self.type}: {shown}{more}"
+
+
+@dataclass
+class WrongKey(Undecodable):
+    """The record's Kafka key is not the one that its contract says: it is in a partition where nobody judges it."""
+
+    found: str | None
+    expected: str
+    reason = "wrong-key"
+
+    def __str__(self) -> str:
+        found = "no key" if self.found is None else f"key {self.found!r}"
+        return f"{found}, expected {self.expected!r}: send with key = migration_id and partitioner=murmur2_random"
+
+
+@dataclass
+class BrokerUnreachable(Unreachable):
+    """No broker answered."""
+
+    bootstrap_servers: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"no Kafka broker answered at {self.bootstrap_servers} in {self.seconds:g} s; "
+            "check HOLDFAST_KAFKA__BOOTSTRAP_SERVERS and that the broker is up"
+        )
+
+
+@dataclass
+class TopicMissing(Unreachable):
+    """A topic that is needed does not exist on the broker."""
+
+    topic: str
+
+    def __str__(self) -> str:
+        return f"topic {self.topic} does not exist; create it: holdfast topics create"
+
+
+@dataclass
+class RecordTooLarge(Unusable):
+    """A record is larger than the contract allows."""
+
+    topic: str
+    size_bytes: int
+    limit_bytes: int
+
+    def __str__(self) -> str:
+        return f"a record for {self.topic} has {self.size_bytes} bytes; at most {self.limit_bytes} are allowed"
+
+
+@dataclass
+class NotDelivered(Unreachable):
+    """The broker did not confirm a record in time."""
+
+    topic: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"a record for {self.topic} was not delivered: {self.detail}; is the broker up?"
+
+
+@dataclass
+class UnknownMigration(NotFound):
+    """No topic or ledger row knows this migration."""
+
+    migration_id: str
+
+    def __str__(self) -> str:
+        return f"no migration {self.migration_id!r} is known; holdfast status lists those that are"
