@@ -12,10 +12,16 @@ def problems(error: ValidationError) -> Sequence[Problem]:
     """(key, found, allowed) for each thing that is wrong."""
     found = []
     for e in error.errors(include_url=False, include_context=True):
-        key = ".".join(str(part) for part in e["loc"] if not str(part).startswith(("function-", "tagged-"))) or "(whole)"
-        shown = "nothing" if e["type"] == "missing" else _short(e.get("input"))
+        key = (
+            ".".join(str(part) for part in e["loc"] if not str(part).startswith(("function-", "tagged-"))) or "(whole)"
+        )
+        shown = "nothing" if e["type"] == "missing" else "(not shown)" if _secret(key) else _short(e.get("input"))
         found.append((key, shown, _allowed(e["msg"])))
     return found
+
+
+def _secret(key: str) -> bool:
+    return key.rpartition(".")[2].endswith(("password", "dsn"))
 
 
 def _short(value: object) -> str:

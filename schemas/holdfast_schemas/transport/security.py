@@ -56,6 +56,6 @@ class KafkaSettings(BaseModel):
             return None
         context = ssl.create_default_context(cafile=self.ssl_cafile)
         if self.ssl_certfile:
-            password = self.ssl_key_password and self.ssl_key_password.get_secret_value()
+            password = self.ssl_key_password.get_secret_value() if self.ssl_key_password else None
             context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password)
         return context

@@ -1,0 +1,159 @@
+"""Settings: ``holdfast.toml`` and the environment, the environment first.
+
+``HOLDFAST_KAFKA__BOOTSTRAP_SERVERS=…`` sets ``[kafka] bootstrap_servers``. The file is ``holdfast.toml`` in the working
+directory, or the one that ``HOLDFAST_CONFIG`` names. What the engine judges by is not here: it is in the log (triggers).
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from .errors import SettingsInvalid, SettingsUnreadable
+from .identity import NAME_PATTERN, MigrationId, TargetName
+from .problems import problems
+from .states import Mode, OnGuardLoss
+from .transport.security import KafkaSettings
+
+CONFIG_VARIABLE = "HOLDFAST_CONFIG"
+PositiveSeconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReporterSettings(Section):
+    """The runner's side."""
+
+    mode: Mode = "guard"
+    on_guard_loss: OnGuardLoss = "pause"
+    start_timeout_seconds: PositiveSeconds = 30.0
+    interval_seconds: PositiveSeconds = 1.0
+    floor_seconds: PositiveSeconds = 0.1
+    close_timeout_seconds: PositiveSeconds = 2.0
+    acknowledgement_seconds: PositiveSeconds = 10.0
+    message_texts: bool = False
+    """Send the texts of error messages (redacted, at most 512 bytes). Off: only class, SQLSTATE and template."""
+
+
+class WebSettings(Section):
+    """Where a service answers /healthz, /readyz and /metrics. Port 0 takes a free one and logs it."""
+
+    web_host: str = "127.0.0.1"
+    web_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+
+
+class ProcessorSettings(WebSettings):
+    """The stream processor's runtime. None of these changes a judgement."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = "processor"
+    web_port: Annotated[int, Field(ge=0, le=65_535)] = 6066
+    session_timeout_seconds: PositiveSeconds = 10.0
+    heartbeat_seconds: PositiveSeconds = 1.0
+    tick_seconds: PositiveSeconds = 1.0
+    keep_seconds: PositiveSeconds = 5.0
+    keep_states_per_second: Annotated[int, Field(ge=1)] = 2_000
+    group_instance_id: str | None = None
+
+
+class ActuatorSettings(WebSettings):
+    """The actuator."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] = "actuator"
+    """Its static membership in the consumer group: unique among actuators, the same after a restart."""
+    web_port: Annotated[int, Field(ge=0, le=65_535)] = 6067
+    session_timeout_seconds: PositiveSeconds = 10.0
+    beat_seconds: PositiveSeconds = 2.0
+    lease_seconds: PositiveSeconds = 30.0
+    watched_fresh_seconds: PositiveSeconds = 5.0
+    decision_age_seconds: PositiveSeconds = 60.0
+    acknowledgement_seconds: PositiveSeconds = 10.0
+    worker_heard_seconds: PositiveSeconds = 30.0
+    undo_silent_seconds: PositiveSeconds = 40.0
+    lost_after_seconds: PositiveSeconds = 86_400.0
+
+
+class LedgerSettings(Section):
+    """The actuator's PostgreSQL database: what was decided, asked for and achieved."""
+
+    dsn: SecretStr = SecretStr("")
+    """A libpq connection string. Empty: the actuator refuses to start and says so."""
+    schema_name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")] = "holdfast"
+
+
+class TargetSettings(Section):
+    """A target database: events name it, only the actuator's settings know where it is."""
+
+    dsn: SecretStr
+
+
+class Settings(BaseSettings):
+    """All of it. ``Settings.load()`` reads file and environment and refuses in words."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        case_sensitive=False,
+    )
+
+    environment: Annotated[str, Field(pattern=NAME_PATTERN)] = "default"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    kafka: KafkaSettings = KafkaSettings()
+    reporter: ReporterSettings = ReporterSettings()
+    processor: ProcessorSettings = ProcessorSettings()
+    actuator: ActuatorSettings = ActuatorSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    targets: dict[TargetName, TargetSettings] = {}
+    migrations: dict[MigrationId, dict[str, Any]] = {}
+    """Reserved: what a migration touches and how it is protected."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @classmethod
+    def load(cls, **overrides: Any) -> "Settings":
+        """Settings of this process. Raises SettingsInvalid or SettingsUnreadable, which name file, key and cure."""
+        if mode := os.environ.get("HOLDFAST_MODE"):
+            overrides.setdefault("reporter", {}).setdefault("mode", mode)
+        try:
+            return cls(**overrides)
+        except tomllib.TOMLDecodeError as error:
+            raise SettingsUnreadable(config_file(), str(error)) from None
+        except ValidationError as error:
+            raise SettingsInvalid(_source(), problems(error)) from None
+
+
+def config_file() -> Path:
+    """The settings file: ``HOLDFAST_CONFIG``, else ``holdfast.toml`` in the working directory."""
+    return Path(os.environ.get(CONFIG_VARIABLE, "holdfast.toml"))
+
+
+def _source() -> str:
+    path = config_file()
+    return f"{path} and the environment" if path.exists() else "the environment; there is no holdfast.toml"
+
+
+def variables() -> set[str]:
+    """Every environment variable that settings know (dictionaries by name are not listed)."""
+    names = {CONFIG_VARIABLE, "HOLDFAST_MODE", "HOLDFAST_RUN_ID"}
+    for name, section in Settings.model_fields.items():
+        kind = section.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names |= {f"HOLDFAST_{name}__{key}".upper() for key in kind.model_fields}
+        else:
+            names.add(f"HOLDFAST_{name}".upper())
+    return names

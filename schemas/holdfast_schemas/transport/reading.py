@@ -1,0 +1,125 @@
+"""Read a topic as it stands: no group, no commits, from the beginning (or an offset) to the end that it had at the start."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+
+from ..errors import BrokerUnreachable, Undecodable
+from ..record import Record
+from .codec import decode
+from .partitioner import partition_of
+from .publish import partitions_of
+from .security import KafkaSettings
+from .topics import Topic
+
+log = logging.getLogger("holdfast.reading")
+T = TypeVar("T", bound=Record)
+TIMEOUT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[T]):
+    """A record as it was read; ``timestamp_ms`` is the broker's (log time)."""
+
+    record: T
+    partition: int
+    offset: int
+    timestamp_ms: int
+    headers: Mapping[str, bytes]
+
+
+def plain_consumer(kafka: KafkaSettings) -> Consumer:
+    """A consumer for ``assign``: it joins no group and commits nothing."""
+    return Consumer(
+        {
+            **kafka.librdkafka(),
+            "group.id": f"{kafka.topic_prefix}-reading",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "log_level": 0,
+        },
+        logger=log,
+    )
+
+
+def messages_to_end(kafka: KafkaSettings, topic: str, partitions: list[int] | None = None) -> Iterator[Message]:
+    """Every message of the topic's partitions up to the ends that they had at the start, as it came.
+
+    Raises TopicMissing, BrokerUnreachable.
+    """
+    consumer = plain_consumer(kafka)
+    try:
+        count = partitions_of(consumer, kafka, topic, TIMEOUT_SECONDS)
+        ends = {}
+        for partition in range(count) if partitions is None else partitions:
+            marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
+            if marks is None:
+                raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
+            low, high = marks
+            if low is not None and high is not None and high > low:
+                ends[partition] = high
+        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
+        while ends:
+            first = consumer.poll(TIMEOUT_SECONDS)
+            if first is None:
+                raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
+            for message in (first, *consumer.consume(1000, 0)):
+                if message.error():
+                    continue
+                partition, offset = message.partition(), message.offset()
+                if partition in ends and offset < ends[partition]:
+                    yield message
+            ends = _left(consumer, topic, ends)
+    except KafkaException:
+        raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS) from None
+    finally:
+        consumer.close()
+
+
+def _left(consumer: Consumer, topic: str, ends: dict[int, int]) -> dict[int, int]:
+    """The partitions not yet read to their end; positions, not offsets: the last record may be a control record."""
+    positions = consumer.position([TopicPartition(topic, partition) for partition in ends])
+    return {at.partition: ends[at.partition] for at in positions if at.offset < ends[at.partition]}
+
+
+def read_to_end(kafka: KafkaSettings, topic: Topic[T], partitions: list[int] | None = None) -> Iterator[Received[T]]:
+    """Every record of the topic; what cannot be decoded is logged and left out (the dead letters hold it)."""
+    for message in messages_to_end(kafka, topic.full_name(kafka.topic_prefix), partitions):
+        if (received := received_from(topic, message)) is not None:
+            yield received
+
+
+def received_from(topic: Topic[T], message: Message) -> Received[T] | None:
+    """The message as a record; None for a tombstone and for what cannot be decoded, which is logged."""
+    value, key = message.value(), message.key()
+    if value is None:
+        return None
+    try:
+        record = decode(topic, _bytes(value), None if key is None else _bytes(key), check_key=False)
+    except Undecodable as why:
+        log.warning("%s-%s@%s is left out: %s", message.topic(), message.partition(), message.offset(), why)
+        return None
+    found = message.headers() or []
+    headers = {name: _bytes(content or b"") for name, content in (found.items() if isinstance(found, dict) else found)}
+    return Received(record, message.partition() or 0, message.offset() or 0, message.timestamp()[1], headers)
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+def newest(kafka: KafkaSettings, topic: Topic[T], key: str) -> T | None:
+    """The newest record of one key, from its partition alone; None where there is none."""
+    consumer = plain_consumer(kafka)
+    try:
+        count = partitions_of(consumer, kafka, topic.full_name(kafka.topic_prefix), TIMEOUT_SECONDS)
+    finally:
+        consumer.close()
+    found = None
+    for received in read_to_end(kafka, topic, [partition_of(key, count)]):
+        if received.record.key() == key:
+            found = received.record
+    return found
