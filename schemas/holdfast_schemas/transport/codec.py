@@ -6,8 +6,8 @@ The value is the record's JSON; the headers are CloudEvents 1.0 in Kafka's binar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import orjson
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from ..errors import ContractViolated, Garbage, Undecodable, UnknownMajor, UnknownType, WrongKey
 from ..problems import problems
@@ -61,8 +61,8 @@ def decode(topic: Topic[T], value: bytes | None, key: bytes | None = None, *, ch
 def _why(topic: Topic[Any], value: bytes, error: ValidationError) -> Undecodable:
     """Name what is wrong, the coarsest first: a record of another major is not judged by this one's fields."""
     try:
-        raw = orjson.loads(value)
-    except orjson.JSONDecodeError as why:
+        raw = from_json(value)  # which reads NaN and infinity too, so that the field that holds one is named
+    except ValueError as why:
         return Garbage(f"{why} ({len(value)} bytes)")
     if not isinstance(raw, dict):
         return Garbage(f"a {type(raw).__name__}")

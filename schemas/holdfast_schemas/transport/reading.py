@@ -58,9 +58,8 @@ def messages_to_end(kafka: KafkaSettings, topic: str, partitions: list[int] | No
             marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
             if marks is None:
                 raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
-            low, high = marks
-            if low is not None and high is not None and high > low:
-                ends[partition] = high
+            if marks[1] > marks[0]:
+                ends[partition] = marks[1]
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
         while ends:
             first = consumer.poll(TIMEOUT_SECONDS)
@@ -69,8 +68,7 @@ def messages_to_end(kafka: KafkaSettings, topic: str, partitions: list[int] | No
             for message in (first, *consumer.consume(1000, 0)):
                 if message.error():
                     continue
-                partition, offset = message.partition(), message.offset()
-                if partition in ends and offset < ends[partition]:
+                if (message.offset() or 0) < ends.get(message.partition() or 0, 0):
                     yield message
             ends = _left(consumer, topic, ends)
     except KafkaException:
