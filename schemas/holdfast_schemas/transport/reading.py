@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
@@ -31,8 +31,8 @@ class Received(Generic[T]):
     headers: Mapping[str, bytes]
 
 
-def plain_consumer(kafka: KafkaSettings) -> Consumer:
-    """A consumer for ``assign``: it joins no group and commits nothing."""
+def plain_consumer(kafka: KafkaSettings, **extra: Any) -> Consumer:
+    """A consumer for ``assign``: it joins no group and commits nothing. ``extra`` is librdkafka configuration."""
     return Consumer(
         {
             **kafka.librdkafka(),
@@ -40,6 +40,7 @@ def plain_consumer(kafka: KafkaSettings) -> Consumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "log_level": 0,
+            **extra,
         },
         logger=log,
     )

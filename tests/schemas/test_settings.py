@@ -1,0 +1,102 @@
+"""Settings: file and environment, and refusals that a stranger can act on."""
+
+from pathlib import Path
+
+import pytest
+
+from holdfast_schemas.errors import SettingsInvalid, SettingsUnreadable
+from holdfast_schemas.settings import Settings, variables
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and none of Holdfast's variables."""
+    for name in variables():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_defaults_need_neither_file_nor_variable() -> None:
+    settings = Settings.load()
+    assert settings.kafka.bootstrap_servers == "127.0.0.1:9092"
+    assert (settings.reporter.mode, settings.actuator.lease_seconds) == ("guard", 30.0)
+
+
+def test_the_environment_comes_before_the_file(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alone / "holdfast.toml").write_text('[kafka]\nbootstrap_servers = "a:1"\ntopic_prefix = "team"\n')
+    monkeypatch.setenv("HOLDFAST_KAFKA__BOOTSTRAP_SERVERS", "b:2")
+    kafka = Settings.load().kafka
+    assert (kafka.bootstrap_servers, kafka.topic_prefix) == ("b:2", "team")
+
+
+def test_holdfast_mode_is_the_reporters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOLDFAST_MODE", "observe")
+    monkeypatch.setenv("HOLDFAST_REPORTER__START_TIMEOUT_SECONDS", "5")
+    reporter = Settings.load().reporter
+    assert (reporter.mode, reporter.start_timeout_seconds) == ("observe", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        pytest.param("[kafka]\nbootstrap_server = 'x'\n", ["kafka.bootstrap_server", '"x"'], id="unknown key"),
+        pytest.param(
+            "[actuator]\nlease_seconds = -3\n", ["actuator.lease_seconds", "-3", "greater than 0"], id="range"
+        ),
+        pytest.param("[actuator]\nweb_port = 'http'\n", ["actuator.web_port", '"http"', "integer"], id="type"),
+        pytest.param(
+            "[reporter]\nmode = 'gaurd'\n", ["reporter.mode", '"gaurd"', "'observe' or 'guard'"], id="literal"
+        ),
+        pytest.param("[targets.'Not OK']\ndsn = ''\n", ["targets", "Not OK"], id="target name"),
+        pytest.param("[topics]\n", ["topics", "not permitted"], id="unknown section"),
+    ],
+)
+def test_a_wrong_file_names_file_key_found_and_allowed(alone: Path, text: str, says: list[str]) -> None:
+    (alone / "holdfast.toml").write_text(text)
+    with pytest.raises(SettingsInvalid) as refusal:
+        Settings.load()
+    for part in ("holdfast.toml", *says):
+        assert part in str(refusal.value)
+    assert refusal.value.exit_code == 2
+
+
+def test_a_file_that_is_not_toml_is_named(alone: Path) -> None:
+    (alone / "holdfast.toml").write_text("[kafka\n")
+    with pytest.raises(SettingsUnreadable, match=r"holdfast\.toml: not TOML"):
+        Settings.load()
+
+
+def test_secrets_are_not_shown(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (alone / "holdfast.toml").write_text("[kafka]\nsasl_password = ['hunter2']\n[ledger]\ndsn = ['password=hunter2']\n")
+    with pytest.raises(SettingsInvalid) as refusal:
+        Settings.load()
+    assert "hunter2" not in str(refusal.value)
+    monkeypatch.setenv("HOLDFAST_CONFIG", "absent.toml")
+    monkeypatch.setenv("HOLDFAST_LEDGER__DSN", "password=hunter2")
+    assert "hunter2" not in repr(Settings.load())
+
+
+def test_both_clients_get_the_same_security() -> None:
+    kafka = Settings.load(
+        kafka={
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "PLAIN",
+            "sasl_username": "u",
+            "sasl_password": "p",
+        }
+    ).kafka
+    assert kafka.librdkafka() == {
+        "bootstrap.servers": "127.0.0.1:9092",
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "u",
+        "sasl.password": "p",
+    }
+    assert kafka.aiokafka() == {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": "u",
+        "sasl_plain_password": "p",
+    }
