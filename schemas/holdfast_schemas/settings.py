@@ -36,6 +36,8 @@ class ReporterSettings(Section):
     floor_seconds: PositiveSeconds = 0.1
     close_timeout_seconds: PositiveSeconds = 2.0
     acknowledgement_seconds: PositiveSeconds = 10.0
+    guard_return_spread_seconds: Annotated[float, Field(ge=0, le=600)] = 10.0
+    """After a lapse of the guard lease runs go on at a random moment of this span, not all at once."""
     message_texts: bool = False
     """Send the texts of error messages (redacted, at most 512 bytes). Off: only class, SQLSTATE and template."""
 
