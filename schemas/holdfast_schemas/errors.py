@@ -387,3 +387,15 @@ class BackfillInvalid(Unusable):
 
     def __str__(self) -> str:
         return f"backfill of {self.table}: {self.problem}"
+
+
+@dataclass
+class DemoFailed(HoldfastError):
+    """The demo could not come to its end."""
+
+    what: str
+    log_tail: str
+    exit_code = 1
+
+    def __str__(self) -> str:
+        return self.what + (f"; the end of its log:\n{self.log_tail}" if self.log_tail else "")
