@@ -249,11 +249,12 @@ class ServerNotReady(Unreachable):
 
     server: str
     reason: str
-    log_path: Path
+    log_path: Path | None
     log_tail: str
 
     def __str__(self) -> str:
-        return f"{self.server} is not ready: {self.reason} (log: {self.log_path})\n{self.log_tail}".rstrip()
+        log = "" if self.log_path is None else f" (log: {self.log_path})"
+        return f"{self.server} is not ready: {self.reason}{log}\n{self.log_tail}".rstrip()
 
 
 @dataclass
