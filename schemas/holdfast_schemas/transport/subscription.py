@@ -31,7 +31,8 @@ class Subscription(Generic[T]):
 
     A record is committed when the next one is asked for, so what raised is read again after a restart. Without a group
     nothing is committed and every start begins at ``start``. What cannot be decoded is logged and passed over.
-    ``idle_seconds`` ends the iteration after that long without a record; None waits for ever.
+    ``idle_seconds`` ends the iteration after that long without a record, and without getting a partition before the first;
+    None waits for ever.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Subscription(Generic[T]):
         self._start = start
         self._idle_seconds = idle_seconds
         self._consumer: Consumer | None = None
+        self._heard = time.monotonic()
 
     def __enter__(self) -> Self:
         name = self._topic.full_name(self._kafka.topic_prefix)
@@ -69,7 +71,7 @@ class Subscription(Generic[T]):
                 offset = OFFSET_BEGINNING if self._start == "earliest" else OFFSET_END
                 consumer.assign([TopicPartition(name, partition, offset) for partition in range(count)])
             else:
-                consumer.subscribe([name])
+                consumer.subscribe([name], on_assign=self._on_assign)
         except BaseException:
             consumer.close()
             raise
@@ -83,24 +85,27 @@ class Subscription(Generic[T]):
         if consumer is not None:
             consumer.close()
 
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._heard = time.monotonic()  # joining took time in which nothing could come
+
     def __iter__(self) -> Iterator[Received[T]]:
         """Records as they come. Raises BrokerUnreachable when the client gives up."""
         if self._consumer is None:
             raise RuntimeError("use the subscription in a with statement")
-        heard = time.monotonic()
+        self._heard = time.monotonic()
         while self._consumer is not None:
             try:
                 message = self._consumer.poll(0.2)
             except KafkaException:
                 raise BrokerUnreachable(self._kafka.bootstrap_servers, 0.2) from None
             if message is None:
-                if self._idle_seconds is not None and time.monotonic() - heard >= self._idle_seconds:
+                if self._idle_seconds is not None and time.monotonic() - self._heard >= self._idle_seconds:
                     return
                 continue
             if message.error():
                 log.warning("%s: %s", self._topic.name, message.error())
                 continue
-            heard = time.monotonic()
+            self._heard = time.monotonic()
             if (received := received_from(self._topic, message)) is not None:
                 yield received
             if self._group is not None and self._consumer is not None:
