@@ -1,0 +1,1 @@
+"""The runner's side: counts, reports, obeys. Public names are re-exported by `holdfast`."""
