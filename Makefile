@@ -26,10 +26,10 @@ lint: venv
 	$(BIN)/mypy schemas/holdfast_schemas producers/holdfast_producers producers/holdfast processors/holdfast_processors actuators/holdfast_actuators consoles/holdfast_consoles
 
 test: lint
-	$(BIN)/pytest -m "not long" $(ARGS)
+	$(BIN)/pytest -n 2 -m "not long" $(ARGS)
 
 test-all: lint
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 $(ARGS)
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

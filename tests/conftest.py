@@ -37,10 +37,8 @@ def pytest_configure_node(node) -> None:  # type: ignore[no-untyped-def]  # xdis
 @pytest.fixture(scope="session")
 def locate_server(pytestconfig: pytest.Config) -> Callable[[str], str]:
     """Where the session's ``kafka`` or ``postgres`` is; starts it when no test asked before."""
-    if hasattr(pytestconfig, "workerinput"):
-        address = pytestconfig.workerinput[ADDRESS]
-    else:
-        address = pytestconfig.stash[SERVERS].address
+    in_worker = hasattr(pytestconfig, "workerinput")
+    address = pytestconfig.workerinput[ADDRESS] if in_worker else pytestconfig.stash[SERVERS].address
     return lambda server: ask(address, server)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from holdfast_consoles.embedded.keeper import STOP
 from holdfast_schemas.errors import ChildDidNotStart, ChildStillRunning
 
 KEEPER = Path(__file__).with_name("keeper.py")
@@ -37,6 +38,7 @@ class ChildProcess:
 
     Ctrl-C in the terminal does not reach it (it has a session of its own): its owner decides. ``stop_signal`` asks it to
     stop; what is left of it and its descendants ``grace_seconds`` later, or after it ended by itself, is killed.
+    ``scratch`` is a folder that is removed when the owner ends without having stopped the child.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class ChildProcess:
         run_as: RunAs | None = None,
         stop_signal: int = signal.SIGTERM,
         grace_seconds: float = 10.0,
+        scratch: Path | None = None,
     ) -> None:
         self.argv = [os.fspath(word) for word in argv]
         self.log_path = log_path
@@ -57,6 +60,7 @@ class ChildProcess:
         self.run_as = run_as
         self.stop_signal = stop_signal
         self.grace_seconds = grace_seconds
+        self.scratch = scratch
         self.pid = 0
         """The pid of the child itself (not of its keeper), 0 before :meth:`start`."""
         self._keeper: subprocess.Popen[bytes] | None = None
@@ -77,6 +81,7 @@ class ChildProcess:
             "gid": None if self.run_as is None else self.run_as.gid,
             "stop_signal": int(self.stop_signal),
             "grace_seconds": self.grace_seconds,
+            "scratch": None if self.scratch is None else os.fspath(self.scratch),
             "owner": os.getpid(),
             "control": order_read,
             "report": report_write,
@@ -131,10 +136,7 @@ class ChildProcess:
 
     def stop(self) -> int:
         """Ask it to stop, kill what is left after its grace, wait for the end; returns the exit code."""
-        with self._lock:
-            if self._control >= 0:
-                os.close(self._control)
-                self._control = -1
+        self.send_signal(STOP)
         return self.wait()
 
     def kill(self) -> int:

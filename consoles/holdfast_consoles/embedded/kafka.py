@@ -175,7 +175,9 @@ class EmbeddedKafka:
         properties.write_text(server_properties(self.folder, self.port, self._controller_port))
         if not (self.folder / "log" / "meta.properties").exists():
             self._format(command, properties)
-        self.child = ChildProcess([*command, "kafka.Kafka", properties], log_path=self.log_path).start()
+        self.child = ChildProcess(
+            [*command, "kafka.Kafka", properties], log_path=self.log_path, scratch=self._temporary
+        ).start()
         self._wait_until_it_answers()
 
     def _format(self, command: list[str], properties: Path) -> None:

@@ -2,7 +2,8 @@
 
 Run as a script by :class:`holdfast_consoles.embedded.child.ChildProcess`, with the standard library alone (it starts in
 milliseconds). One JSON argument says what to run. It listens on a pipe from the owner (one signal number a line) and
-writes lines of JSON to another. End of file on the pipe, in whatever way the owner ended, SIGKILL included, ends the child.
+writes lines of JSON to another. End of file on the pipe, in whatever way the owner ended, SIGKILL included, ends the child
+and removes its scratch folder.
 
 Three facts of Linux carry it: a pipe ends with its last writer; a subreaper inherits orphaned descendants, so it sees
 when really nothing is left; and the parent-death signal, set after the change of user (which clears it), ends the child
@@ -14,6 +15,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +24,8 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+STOP = 0
+"""In place of a signal number: stop with the child's own signal, then kill what is left after the grace."""
 OWNER_CHECK_SECONDS = 1.0
 """A process forked by the owner may hold the pipe open; that the owner itself is gone shows in our parent's pid."""
 
@@ -68,6 +72,7 @@ class Keeper:
         self.status: int | None = None
         self.kill_at: float | None = None
         self.stop_requested = False
+        self.owner_gone = False
 
     def tell(self, **message: Any) -> None:
         with contextlib.suppress(BrokenPipeError):  # the owner is gone; ending the child is still our task
@@ -94,6 +99,8 @@ class Keeper:
             if self.control in readable:
                 self.obey()
             self.enforce()
+        if self.owner_gone and self.order["scratch"] is not None:
+            shutil.rmtree(self.order["scratch"], ignore_errors=True)
         self.tell(returncode=os.waitstatus_to_exitcode(self.status or 0))
         return 0
 
@@ -147,10 +154,12 @@ class Keeper:
         if not words:
             os.close(self.control)
             self.control = -1
-            self.stop()
+            self.owner_gone = True
         for word in words:
             number = int(word)
-            if number == signal.SIGKILL:
+            if number == STOP:
+                self.stop()
+            elif number == signal.SIGKILL:
                 self.kill_at = time.monotonic()
             elif self.status is None:
                 os.kill(self.pid, number)
@@ -163,7 +172,8 @@ class Keeper:
                 os.kill(self.pid, self.order["stop_signal"])
 
     def enforce(self) -> None:
-        if self.stop_requested or os.getppid() != self.owner:
+        self.owner_gone = self.owner_gone or os.getppid() != self.owner
+        if self.stop_requested or self.owner_gone:
             self.stop()
         if self.kill_at is not None and time.monotonic() >= self.kill_at:
             for pid in descendants_of(os.getpid()):

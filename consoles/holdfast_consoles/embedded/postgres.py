@@ -173,6 +173,7 @@ class EmbeddedPostgres:
             cwd=Path("/"),
             run_as=self.run_as,
             stop_signal=signal.SIGINT,
+            scratch=self._temporary,
         ).start()
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while not self._accepts_connections():
