@@ -33,6 +33,10 @@ class Batch:
         if error is not None and rows:
             self._run.error(error, rows=rows)
 
+    def error(self, error: BaseException, rows: int = 1) -> None:
+        """Report how ``rows`` rows failed; ``failed`` says how many in all."""
+        self._run.error(error, rows)
+
     def __enter__(self) -> Self:
         self._run.open_batch()
         self._began_ns = perf_counter_ns()

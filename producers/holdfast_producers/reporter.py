@@ -62,7 +62,7 @@ class Reporter:
         """
         plan = Plan(
             migration_id=_name("migration_id", migration_id),
-            run_id=_run_id(run_id),
+            run_id=run_id_of_process(run_id),
             target=_name("target", target),
             total_rows=total_rows,
             total_is_estimate=total_is_estimate,
@@ -79,7 +79,11 @@ class Reporter:
         For a RollbackRequested that was raised on entering another run (``run_id`` is the request's).
         """
         plan = Plan(
-            _name("migration_id", migration_id), _run_id(run_id), _name("target", target), can_undo=True, joins=True
+            _name("migration_id", migration_id),
+            run_id_of_process(run_id),
+            _name("target", target),
+            can_undo=True,
+            joins=True,
         )
         return Run(self, plan)
 
@@ -123,7 +127,8 @@ def _name(what: str, value: str) -> str:
     return value
 
 
-def _run_id(given: str | None) -> str:
+def run_id_of_process(given: str | None) -> str:
+    """The attempt that this process belongs to: ``given``, else HOLDFAST_RUN_ID, else a new one."""
     value = given or os.environ.get(RUN_ID_VARIABLE) or new_id()
     if not re.match(UUID_PATTERN, value):
         raise SettingsInvalid("the environment", [(RUN_ID_VARIABLE, repr(value), "allowed is a UUID in lower case")])
