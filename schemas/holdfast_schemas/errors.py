@@ -400,3 +400,15 @@ class DemoFailed(HoldfastError):
 
     def __str__(self) -> str:
         return self.what + (f"; the end of its log:\n{self.log_tail}" if self.log_tail else "")
+
+
+@dataclass
+class StateTooNew(HoldfastError):
+    """A kept state was written by a newer release: reading it with this one would judge wrongly."""
+
+    key: str
+    found: int
+    known: int
+
+    def __str__(self) -> str:
+        return f"the state of {self.key} has version {self.found}, this release reads {self.known}: run the newer release"

@@ -1,0 +1,94 @@
+"""Sliding windows from panes of a twelfth: three windows (a sixth, one, five) are sums over the same panes.
+
+Panes are aligned to log time, so every processor that reads the log cuts them at the same records.
+"""
+
+from dataclasses import dataclass, field
+
+from holdfast_schemas.sketch import Buckets, merge
+from holdfast_schemas.triggers import WINDOW_PANES
+
+FAST_PANES = WINDOW_PANES // 6
+SLOW_PANES = WINDOW_PANES * 5
+
+
+@dataclass(slots=True)
+class Pane:
+    """Sums over the reports of one pane: n rows attempted, k failed, k², kn, n² and reports for the evidence gate."""
+
+    n: int = 0
+    k: int = 0
+    kk: int = 0
+    kn: int = 0
+    nn: int = 0
+    reports: int = 0
+    rows: int = 0
+    busy_microseconds: int = 0
+    active_ms: int = 0
+
+    def add(self, other: "Pane") -> None:
+        """Add another pane's sums, in place."""
+        self.n += other.n
+        self.k += other.k
+        self.kk += other.kk
+        self.kn += other.kn
+        self.nn += other.nn
+        self.reports += other.reports
+        self.rows += other.rows
+        self.busy_microseconds += other.busy_microseconds
+        self.active_ms += other.active_ms
+
+
+@dataclass(slots=True)
+class Panes:
+    """The panes of one window length; only panes in which something happened exist."""
+
+    width_ms: int
+    counts: dict[int, Pane] = field(default_factory=dict)
+    sketches: dict[int, Buckets] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, window_seconds: float) -> "Panes":
+        return cls(width_ms=max(1, round(window_seconds * 1000 / WINDOW_PANES)))
+
+    def at(self, now_ms: int) -> Pane:
+        """The pane of this moment; what no window reaches any more is let go."""
+        index = now_ms // self.width_ms
+        pane = self.counts.get(index)
+        if pane is None:
+            self.forget(index - SLOW_PANES, index - WINDOW_PANES)
+            pane = self.counts[index] = Pane()
+        return pane
+
+    def sample(self, now_ms: int, buckets: Buckets) -> None:
+        """Add latencies to this moment's pane."""
+        merge(self.sketches.setdefault(now_ms // self.width_ms, {}), buckets)
+
+    def forget(self, counts_to: int, sketches_to: int) -> None:
+        for index in [i for i in self.counts if i <= counts_to]:
+            del self.counts[index]
+        for index in [i for i in self.sketches if i <= sketches_to]:
+            del self.sketches[index]
+
+    def total(self, now_ms: int, panes: int = WINDOW_PANES) -> Pane:
+        """The sums over the newest ``panes`` panes up to this moment."""
+        first = now_ms // self.width_ms - panes
+        total = Pane()
+        for index, pane in self.counts.items():
+            if index > first:
+                total.add(pane)
+        return total
+
+    def samples(self, now_ms: int, panes: int = WINDOW_PANES) -> Buckets:
+        """The latencies of the newest ``panes`` panes, merged."""
+        first = now_ms // self.width_ms - panes
+        merged: Buckets = {}
+        for index, buckets in self.sketches.items():
+            if index > first:
+                merge(merged, buckets)
+        return merged
+
+    def empty(self) -> None:
+        """Forget everything: a resume starts its windows anew (protocol 15)."""
+        self.counts.clear()
+        self.sketches.clear()

@@ -1,0 +1,165 @@
+"""Runs and workers: counters by worker, baselines, epochs, the end. What cannot be used is refused by name."""
+
+from holdfast_schemas.events import (
+    ErrorReported,
+    ProgressReported,
+    RunClosed,
+    RunFinished,
+    RunStarted,
+    WorkerEvent,
+    WorkerFinished,
+)
+
+from .records import Rejection
+from .rules import prepare
+from .state import Migration, PartitionState, TriggerState, Worker
+
+
+def admit(state: PartitionState, event: WorkerEvent, offset: int) -> tuple[Migration | None, Rejection | None]:
+    """The run that this event belongs to; a new one where the log shows one. (None, None): a repeat, dropped."""
+    migration = state.migrations.get(event.migration_id)
+    start_epoch = event.start_epoch if isinstance(event, RunStarted | ProgressReported) else None
+    if migration is None:
+        return _begin(state, event, start_epoch, offset), None
+    if event.run_id != migration.run_id:
+        if not _follows(migration, event, start_epoch):
+            return migration, Rejection(
+                "another-run",
+                f"run {event.run_id}; {event.migration_id} is run {migration.run_id} (start epoch {migration.start_epoch})",
+            )
+        return _begin(state, event, start_epoch, offset), None
+    if migration.finished is not None and not isinstance(event, RunStarted | ErrorReported | WorkerFinished):
+        return migration, Rejection(
+            "finished-run", f"run {event.run_id} is finished ({migration.finished}); its counters are refused"
+        )
+    worker = migration.workers.get(event.worker_id)
+    if worker is not None and event.seq <= worker.seq:
+        return None, None
+    return migration, None
+
+
+def _follows(migration: Migration, event: WorkerEvent, start_epoch: int | None) -> bool:
+    """The higher start_epoch fences the lower; runs that were never granted follow each other by their UUIDv7."""
+    if start_epoch is not None:
+        return migration.start_epoch is None or start_epoch > migration.start_epoch
+    over = migration.finished is not None or migration.start_epoch is None
+    return isinstance(event, RunStarted | ProgressReported) and over and event.run_id > migration.run_id
+
+
+def _begin(state: PartitionState, event: WorkerEvent, start_epoch: int | None, offset: int) -> Migration:
+    now = state.now or 0
+    migration = Migration(event.migration_id, event.run_id, now, offset, seen_ms=now, progressed_ms=now)
+    migration.start_epoch = start_epoch
+    migration.resumed_epoch = start_epoch or 0
+    if isinstance(event, RunStarted):
+        migration.mode = event.mode
+    elif isinstance(event, ProgressReported):
+        migration.mode = "observe" if start_epoch is None else "guard"
+    state.migrations[event.migration_id] = migration
+    prepare(state, migration)
+    return migration
+
+
+def started(state: PartitionState, migration: Migration, event: RunStarted) -> None:
+    """A worker's beginning: its counters start at zero, and it says what the run is about."""
+    migration.mode, migration.target = event.mode, event.target
+    if event.start_epoch is not None:
+        migration.start_epoch = max(migration.start_epoch or 0, event.start_epoch)
+    migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
+    migration.rows_already_done = event.rows_already_done
+    migration.workers.setdefault(event.worker_id, Worker(event.seq, state.now or 0)).seq = event.seq
+
+
+def progressed(state: PartitionState, migration: Migration, event: ProgressReported) -> Rejection | None:
+    """A report: totals by worker; what it adds goes into the windows unless it is a baseline or from before a resume."""
+    now = state.now or 0
+    worker = migration.workers.get(event.worker_id)
+    if worker is not None and (why := _backwards(worker, event)):
+        return Rejection("counters-backwards", why)
+    if event.resumed_epoch > migration.resumed_epoch:
+        resume(migration, event.resumed_epoch)
+    first_sight = worker is None
+    if worker is None:
+        worker = migration.workers[event.worker_id] = Worker(event.seq, now)
+    attempted = event.rows_attempted - worker.rows_attempted
+    failed = event.error_count - worker.error_count
+    processed = event.rows_processed - worker.rows_processed
+    busy = event.busy_seconds - worker.busy_seconds
+    if not first_sight and event.resumed_epoch >= migration.resumed_epoch and event.state != "rolling_back":
+        for panes in migration.panes.values():
+            pane = panes.at(now)
+            if attempted:
+                pane.n += attempted
+                pane.k += failed
+                pane.kk += failed * failed
+                pane.kn += failed * attempted
+                pane.nn += attempted * attempted
+                pane.reports += 1
+            pane.rows += processed
+            pane.busy_microseconds += round(busy * 1e6)
+            if event.batch_duration is not None:
+                panes.sample(now, event.batch_duration.live())
+    if processed or attempted or event.rows_undone > worker.rows_undone:
+        migration.progressed_ms = now
+    _take(worker, event, now)
+    _take_run(migration, event)
+    return None
+
+
+def _backwards(worker: Worker, event: ProgressReported) -> str | None:
+    for name in ("rows_processed", "rows_attempted", "error_count", "rows_undone", "busy_seconds"):
+        was, found = getattr(worker, name), getattr(event, name)
+        if found < was:
+            return f"{name} went from {was:g} back to {found:g} (worker {event.worker_id}, seq {event.seq})"
+    return None
+
+
+def _take(worker: Worker, event: ProgressReported, now: int) -> None:
+    worker.seq, worker.heard_ms, worker.state = event.seq, now, event.state
+    worker.rows_processed, worker.rows_attempted = event.rows_processed, event.rows_attempted
+    worker.error_count, worker.rows_undone = event.error_count, event.rows_undone
+    worker.busy_seconds, worker.applied_epoch = event.busy_seconds, event.applied_epoch
+
+
+def _take_run(migration: Migration, event: ProgressReported) -> None:
+    migration.phase = event.phase
+    if event.total_rows is not None:
+        migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
+    if event.start_epoch is not None:
+        migration.start_epoch = max(migration.start_epoch or 0, event.start_epoch)
+
+
+def resume(migration: Migration, epoch: int) -> None:
+    """Protocol 15: a risen resumed_epoch empties the run's windows, and only that does."""
+    migration.resumed_epoch = epoch
+    for panes in migration.panes.values():
+        panes.empty()
+    migration.triggers = {i: TriggerState() for i in migration.triggers}
+
+
+def worker_finished(state: PartitionState, migration: Migration, event: WorkerFinished) -> None:
+    """The worker's end, not the run's: the ledger alone ends runs."""
+    worker = migration.workers.setdefault(event.worker_id, Worker(event.seq, state.now or 0))
+    worker.seq, worker.heard_ms, worker.outcome = event.seq, state.now or 0, event.outcome
+
+
+def run_finished(state: PartitionState, event: RunFinished) -> Rejection | None:
+    """Counters are refused from here on."""
+    migration = state.migrations.get(event.migration_id)
+    if migration is None or migration.run_id != event.run_id:
+        return Rejection("another-run", f"RunFinished of run {event.run_id}, which is not the one judged here")
+    migration.finished, migration.finished_ms = event.outcome, state.now
+    return None
+
+
+def run_closed(state: PartitionState, event: RunClosed) -> Rejection | None:
+    """Protocol 10: shrink to a stub of (run_id, start_epoch); what is not newer than it is refused from here on."""
+    migration = state.migrations.get(event.migration_id)
+    if migration is None or migration.run_id != event.run_id:
+        return Rejection("another-run", f"RunClosed of run {event.run_id}, which is not the one judged here")
+    migration.finished = migration.finished or "completed"
+    migration.closed_ms = state.now
+    migration.workers.clear()
+    migration.panes.clear()
+    migration.triggers.clear()
+    return None

@@ -1,0 +1,58 @@
+"""Verdicts in words: `<signal> <observed> <op> <threshold> over <window> (<k> of <n>)`. Numbers are formatted here only."""
+
+import math
+
+from holdfast_schemas.triggers import METRIC_UNITS, Trigger
+
+Z95 = 1.959963984540054
+
+
+def wilson_lower(k: int, n: int) -> float:
+    """Lower bound of the 95 % Wilson score interval for a share of k in n (Wilson 1927)."""
+    p, z2 = k / n, Z95 * Z95
+    return (p + z2 / (2 * n) - Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+
+
+def number(value: float) -> str:
+    """A rate with three decimals, larger figures with one or none."""
+    if abs(value) < 10:
+        return f"{value:.3f}"
+    return f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def seconds(value: float) -> str:
+    return f"{value:g} s"
+
+
+def threshold(trigger: Trigger) -> str:
+    unit = METRIC_UNITS[trigger.metric]
+    return f"{trigger.threshold:g}" + (f" {unit}" if unit else "")
+
+
+def compared(trigger: Trigger, observed: float, k: int | None, n: int | None, *, breach: bool) -> str:
+    """The verdict on a signal that is there."""
+    unit = METRIC_UNITS[trigger.metric]
+    shown = number(observed) + (f" {unit}" if unit else "")
+    op = trigger.op if breach else f"not {trigger.op}"
+    counts = ""
+    if k is not None and n:
+        counts = f" ({k:,} of {n:,}; lower bound {wilson_lower(k, n):.3f})"
+    elif n is not None:
+        counts = f" ({n:,} samples)"
+    return f"{trigger.metric} {shown} {op} {threshold(trigger)} over {seconds(trigger.window_seconds)}{counts}"
+
+
+def too_few(n: int, needed: int) -> str:
+    return f"too few rows ({n:,} of {needed:,})"
+
+
+def absent(trigger: Trigger) -> str:
+    return f"{trigger.metric} absent (never seen in this run)"
+
+
+def missing(trigger: Trigger, silent_ms: int) -> str:
+    return f"{trigger.metric} missing for {silent_ms / 1000:.0f} s (was seen in this run)"
+
+
+def no_data(trigger: Trigger) -> str:
+    return f"{trigger.metric} has no data over {seconds(trigger.window_seconds)}"
