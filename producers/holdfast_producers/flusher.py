@@ -34,7 +34,8 @@ class Flusher:
         """Send this worker's records from now on."""
         with self._lock:
             outbox.wake = self._wake.set
-            self._outboxes.append(outbox)
+            if outbox not in self._outboxes:
+                self._outboxes.append(outbox)
             if self._thread is None or not self._thread.is_alive():
                 self._stopping = False
                 self._thread = threading.Thread(target=self._loop, name="holdfast-flusher", daemon=True)

@@ -27,14 +27,13 @@ class Patience:
         return self._until - time.monotonic()
 
 
-def pass_start_gate(guard: Guard, migration_id: str, request_id: str, start_timeout_seconds: float) -> DesiredState:
-    """Wait for the ledger's answer to this request, then for the first lease. Returns the state that was granted.
+def pass_start_gate(guard: Guard, migration_id: str, start_timeout_seconds: float) -> DesiredState:
+    """Wait for the ledger's answer, then for the first lease. Returns the state that was granted.
 
     Raises RunRefused, RunAlreadyLive, RollbackRequested (an older run's undo is owed) or GuardUnavailable.
     """
     patience = Patience(start_timeout_seconds)
     with guard.changed:
-        guard.await_answer(request_id)
         while True:
             _wait(guard, migration_id, patience, lambda: guard.answer is not None, _no_answer)
             state, answer = guard.answered()

@@ -14,7 +14,8 @@ from holdfast_schemas.settings import Settings
 from .flusher import Flusher
 from .forking import begin_anew_after_fork
 from .kafka_sink import KafkaSink
-from .run import Plan, Run
+from .membership import Plan
+from .run import Run
 from .sink import Sink
 
 logging.getLogger("holdfast").addHandler(logging.NullHandler())
