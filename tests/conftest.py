@@ -11,6 +11,8 @@ from confluent_kafka.cimpl import NewTopic
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from holdfast_schemas.transport.security import KafkaSettings
+from holdfast_schemas.transport.topics import all_topics
 from tests.shared_servers import SharedServers, ask
 
 ADDRESS = "holdfast_servers"
@@ -107,3 +109,12 @@ def database(postgres: PostgresServer) -> Iterator[str]:
     yield postgres.dsn(name)
     with psycopg.connect(postgres.dsn(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def kafka_settings(kafka_topics: TopicsOfATest, kafka: KafkaServer) -> KafkaSettings:
+    """Settings of a Kafka that has every topic of Holdfast, under a prefix of this test."""
+    prefix = kafka_topics.prefix.rstrip(".")
+    for name, config in all_topics(prefix).items():
+        kafka_topics(name.removeprefix(kafka_topics.prefix), config=config)
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topic_prefix=prefix)
