@@ -181,9 +181,10 @@ class EmbeddedKafka:
         self._wait_until_it_answers()
 
     def _format(self, command: list[str], properties: Path) -> None:
+        # an id may begin with "-": only the form with = takes it for a value
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         result = subprocess.run(
-            [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)],
+            [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
