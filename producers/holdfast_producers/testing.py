@@ -1,5 +1,6 @@
 """For a runner's own tests: a sink in memory that records what was sent, grants runs, and pauses or rolls back on demand."""
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from holdfast_schemas.transport.topics import Topic
 
 from .sink import Hearing, Settled
 
+log = logging.getLogger("holdfast.producers")
 BEAT_SECONDS = 0.05
 T = TypeVar("T", bound=Record)
 
@@ -80,9 +82,12 @@ class MemorySink:
         for topic, record, settled in undelivered:
             with self._lock:
                 self._sent.append(Sent(topic.name, record))
-            settled(None)
-            if isinstance(record, RunRequested):
-                self._answer(record)
+            try:
+                settled(None)
+                if isinstance(record, RunRequested):
+                    self._answer(record)
+            except Exception:
+                log.exception("a callback raised inside poll()")
 
     def refuse_undelivered(self, why: str) -> None:
         """Tell the sender that what it handed over has failed."""

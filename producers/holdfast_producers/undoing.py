@@ -12,7 +12,10 @@ from .outbox import Outbox
 
 
 class Undo:
-    """``with run.undoing(request) as undo``. Losing the guard's lease does not stop it; a higher undo token does."""
+    """``with run.undoing(request) as undo``. Losing the guard's lease does not stop it; a higher undo token does.
+
+    Leaving it normally says that all is taken back; an exception that it failed. RunStopped says neither.
+    """
 
     def __init__(
         self, guard: Guard, outbox: Outbox, counters: Counters, migration_id: str, request: RollbackRequested
@@ -23,6 +26,7 @@ class Undo:
         self._migration_id = migration_id
         self._request = request
         self._rows_undone = 0
+        self._steps_left = 0
 
     @property
     def token(self) -> int:
@@ -60,14 +64,16 @@ class Undo:
 
     def __enter__(self) -> Self:
         self._guard.undoing(self.token)
-        self._steps_left = 0
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is None:
-            self._report("done", 0)
-        elif not isinstance(error, RunStopped):
-            self._report("failed", self._steps_left, type(error).__name__)
-        self._guard.undoing(None)
+        try:
+            if error is None:
+                self.check()
+                self._report("done", 0)
+            elif not isinstance(error, RunStopped):
+                self._report("failed", self._steps_left, type(error).__name__)
+        finally:
+            self._guard.undoing(None)

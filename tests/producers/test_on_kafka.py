@@ -1,0 +1,297 @@
+"""The runner's side on a real Kafka, against a scripted ledger: gate, orders, lease, fork, and the process's end."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from holdfast import GuardUnavailable, Reporter, RollbackRequested, Run, RunFenced, RunStopped
+from holdfast_schemas.events import ProgressReported, RunStarted, WorkerFinished
+from holdfast_schemas.identity import new_id
+from holdfast_schemas.runs import RunRequested, WorkerJoined, WorkerLeft
+from holdfast_schemas.transport import topics
+from holdfast_schemas.transport.reading import read_to_end
+from holdfast_schemas.transport.security import KafkaSettings
+from tests.producers.ledger import ScriptedLedger
+from tests.producers.settings import quick
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def kafka_settings(kafka: Any, kafka_topics: Any) -> KafkaSettings:
+    kafka_topics("events", "runs", "control", "leases")
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topic_prefix=kafka_topics.prefix.rstrip("."))
+
+
+@pytest.fixture
+def ledger(kafka_settings: KafkaSettings) -> Iterator[ScriptedLedger]:
+    with ScriptedLedger(kafka_settings, "m") as scripted:
+        yield scripted
+
+
+def reporter(kafka: KafkaSettings, **changes: Any) -> Reporter:
+    return Reporter(quick(kafka, **changes))
+
+
+def events(kafka: KafkaSettings, kind: type[Any] = ProgressReported) -> list[Any]:
+    return [one.record for one in read_to_end(kafka, topics.events) if isinstance(one.record, kind)]
+
+
+def checkpoint_in_thread(run: Run) -> tuple[threading.Thread, list[BaseException]]:
+    found: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            run.checkpoint()
+        except Exception as error:  # noqa: BLE001  handed to the test
+            found.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread, found
+
+
+def test_a_run_is_granted_paused_resumed_and_ended(kafka_settings: KafkaSettings, ledger: ScriptedLedger) -> None:
+    with reporter(kafka_settings).run("m", target="t", total_rows=40) as run:
+        for _ in range(4):
+            run.checkpoint()
+            with run.batch(rows=5):
+                pass
+        paused = ledger.desire("pause").epoch
+        wait_for(lambda: run._hold, 10, "the pause")
+        thread, _ = checkpoint_in_thread(run)
+        wait_for(lambda: (paused, "paused") in ledger.acknowledged(), 10, "its acknowledgement")
+        assert thread.is_alive()
+        resumed = ledger.desire("run").epoch
+        thread.join(10)
+        assert not thread.is_alive()
+        wait_for(lambda: (resumed, "running") in ledger.acknowledged(), 10, "the resume's acknowledgement")
+        with run.batch(rows=5):
+            pass
+    reports = events(kafka_settings)
+    assert (reports[-1].rows_processed, reports[-1].resumed_epoch, reports[-1].start_epoch) == (25, resumed, 1)
+    assert [report.seq for report in reports] == sorted({report.seq for report in reports})
+    assert [one.outcome for one in events(kafka_settings, WorkerFinished)] == ["completed"]
+    wait_for(lambda: ledger.of(WorkerLeft), 10, "WorkerLeft")
+    assert len({one.request_id for one in ledger.of(RunRequested)}) == 1
+
+
+def test_a_pause_from_before_the_start_is_seen_and_old_beats_are_not(
+    kafka_settings: KafkaSettings, ledger: ScriptedLedger
+) -> None:
+    with reporter(kafka_settings).run("m", target="t") as first:
+        run_id = first.run_id
+        ledger.desire("pause")
+    ledger.beating = False
+    with (
+        pytest.raises(GuardUnavailable, match="no beat on holdfast"),
+        reporter(kafka_settings, start_timeout_seconds=1.5).run("m", target="t", run_id=run_id),
+    ):
+        pytest.fail("the run began on an old beat")
+    ledger.beating = True
+    with reporter(kafka_settings).run("m", target="t", run_id=run_id) as again:
+        thread, _ = checkpoint_in_thread(again)
+        thread.join(0.5)
+        assert thread.is_alive()
+        ledger.desire("run")
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_a_beat_that_renews_nothing_names_what_is_missing(
+    kafka_settings: KafkaSettings, ledger: ScriptedLedger
+) -> None:
+    ledger.missing = "no Watched for partition 7 for 12 s: is holdfast processor running?"
+    with (
+        pytest.raises(GuardUnavailable, match="is holdfast processor running"),
+        reporter(kafka_settings, start_timeout_seconds=2.0).run("m", target="t"),
+    ):
+        pytest.fail("the run began")
+
+
+def test_without_an_answer_the_request_is_repeated_and_the_ledger_is_named(
+    kafka_settings: KafkaSettings, ledger: ScriptedLedger
+) -> None:
+    ledger.answer = None
+    with (
+        pytest.raises(GuardUnavailable, match="the ledger has not answered"),
+        reporter(kafka_settings, start_timeout_seconds=2.5).run("m", target="t"),
+    ):
+        pytest.fail("the run began")
+    wait_for(lambda: ledger.of(WorkerLeft), 10, "WorkerLeft")
+    requests = ledger.of(RunRequested)
+    assert len(requests) >= 3
+    assert len({one.request_id for one in requests}) == 1
+
+
+def test_losing_the_guard_pauses_and_its_return_lets_go_on(
+    kafka_settings: KafkaSettings, ledger: ScriptedLedger
+) -> None:
+    with reporter(kafka_settings, guard_return_spread_seconds=0.2).run("m", target="t") as run:
+        run.checkpoint()
+        ledger.beating = False
+        wait_for(lambda: run._hold and "no beat" in run._hold, 10, "the lapse")
+        thread, _ = checkpoint_in_thread(run)
+        wait_for(lambda: (1, "paused") in ledger.acknowledged(), 10, "the pause")
+        ledger.beating = True
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_rollback_fence_and_tombstone(kafka_settings: KafkaSettings, ledger: ScriptedLedger) -> None:
+    with reporter(kafka_settings).run("m", target="t", can_undo=True) as run:
+        ledger.desire("rollback", reason="harm")
+        wait_for(lambda: run._hold, 10, "the order")
+        thread, found = checkpoint_in_thread(run)
+        wait_for(lambda: (2, "paused") in ledger.acknowledged(), 10, "the stop")
+        assert thread.is_alive()
+        ledger.desire("rollback", undo_by=run.worker_id, undo_token=9, reason="harm")
+        thread.join(10)
+        assert isinstance(found[0], RollbackRequested)
+        assert found[0].undo_token == 9
+    with reporter(kafka_settings).run("m", target="t") as second:
+        assert ledger.state is not None
+        ledger.close_run(run.run_id, 99)
+        ledger.close_run(second.run_id, ledger.state.epoch - 1)
+        ledger.desire("pause")
+        wait_for(lambda: second._hold, 10, "the pause")
+        thread, found = checkpoint_in_thread(second)
+        thread.join(0.3)
+        assert thread.is_alive()
+        ledger.close_run(second.run_id, ledger.state.epoch)
+        thread.join(10)
+        assert isinstance(found[0], RunStopped)
+    with reporter(kafka_settings).run("m", target="t") as third:
+        ledger.desire("run", run_id=new_id(), start_epoch=50)
+        wait_for(lambda: third._hold, 10, "the fence")
+        with pytest.raises(RunFenced):
+            third.checkpoint()
+
+
+CHILD = """
+import logging, os, sys, time
+from holdfast import Reporter
+from tests.producers.settings import quick
+from holdfast_schemas.transport.security import KafkaSettings
+kafka = KafkaSettings(bootstrap_servers=sys.argv[1], topic_prefix=sys.argv[2])
+"""
+
+
+def process(code: str, kafka: KafkaSettings, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+    program = CHILD + textwrap.dedent(code)
+    arguments = [sys.executable, "-c", program, kafka.bootstrap_servers, kafka.topic_prefix]
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, cwd=os.getcwd())
+
+
+FORKS = {
+    "os.fork": """
+        pid = os.fork()
+        if pid == 0:
+            work(run, 7)
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+    """,
+    "os.fork, untouched, os._exit": """
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        work(run, 7)
+    """,
+    "os.fork, untouched, sys.exit": """
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        work(run, 7)
+    """,
+    "multiprocessing": """
+        import multiprocessing
+        child = multiprocessing.get_context("fork").Process(target=work, args=(run, 7))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+    """,
+}
+
+
+@pytest.mark.parametrize("how", FORKS)
+@pytest.mark.parametrize("mode", ["guard", "observe"])
+def test_a_forked_child_is_a_worker_of_its_own(
+    how: str, mode: str, kafka_settings: KafkaSettings, ledger: ScriptedLedger
+) -> None:
+    code = f"""
+def work(run, times):
+    for _ in range(times):
+        run.checkpoint()
+        with run.batch(rows=1):
+            pass
+reporter = Reporter(quick(kafka, mode={mode!r}))
+with reporter.run("m", target="t") as run:
+    work(run, 5)
+    time.sleep(0.3)
+{textwrap.indent(textwrap.dedent(FORKS[how]), "    ")}
+    work(run, 5)
+print("ended", run.worker_id)
+"""
+    done = process(code, kafka_settings)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    final: dict[str, int] = {}
+    for report in events(kafka_settings):
+        final[report.worker_id] = report.rows_processed
+    parent = done.stdout.split()[1]
+    if "untouched" in how:
+        assert final == {parent: 17}
+        return
+    assert len(final) == 2
+    assert final[parent] == 10
+    (child,) = set(final) - {parent}
+    assert final[child] == 7
+    outcomes = {one.worker_id: one.outcome for one in events(kafka_settings, WorkerFinished)}
+    assert outcomes == {parent: "completed", child: "stopped"}
+    assert {one.start_epoch for one in events(kafka_settings, RunStarted)} == {1 if mode == "guard" else None}
+    wait_for(lambda: {one.worker_id for one in ledger.of(WorkerJoined)} == {child}, 10, "WorkerJoined")
+
+
+@pytest.mark.parametrize(
+    ("what", "end", "status", "outcome"),
+    [
+        ("normal end inside the with", "run.__enter__(); work(); sys.exit(0)", 0, "stopped"),
+        ("an exception", "with run:\n    work()\n    raise OSError", 1, "failed"),
+        (
+            "Ctrl-C in a batch",
+            "with run:\n    work()\n    with run.batch(rows=9):\n        raise KeyboardInterrupt",
+            130,
+            "stopped",
+        ),
+        ("sys.exit in a thread's way", "with run:\n    work()\n    sys.exit(3)", 3, "stopped"),
+    ],
+)
+def test_what_was_counted_arrives_however_the_process_ends(
+    what: str, end: str, status: int, outcome: str, kafka_settings: KafkaSettings
+) -> None:
+    code = f"""
+run = Reporter(quick(kafka, mode="observe", interval_seconds=30.0)).run("m", target="t")
+def work():
+    time.sleep(0.3)
+    for _ in range(7):
+        with run.batch(rows=3):
+            pass
+{end}
+"""
+    began = time.monotonic()
+    done = process(code, kafka_settings)
+    assert done.returncode in (status, -2 if status == 130 else status), done.stderr
+    assert time.monotonic() - began < 15
+    report = events(kafka_settings)[-1]
+    assert (report.rows_processed, report.error_count) == (21, 0)
+    assert [one.outcome for one in events(kafka_settings, WorkerFinished)] == [outcome]
