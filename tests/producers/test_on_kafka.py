@@ -1,12 +1,12 @@
 """The runner's side on a real Kafka, against a scripted ledger: gate, orders, lease, fork, and the process's end."""
 
-import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from tests.producers.settings import quick
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.kafka
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -188,7 +189,7 @@ kafka = KafkaSettings(bootstrap_servers=sys.argv[1], topic_prefix=sys.argv[2])
 def process(code: str, kafka: KafkaSettings, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     program = CHILD + textwrap.dedent(code)
     arguments = [sys.executable, "-c", program, kafka.bootstrap_servers, kafka.topic_prefix]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, cwd=os.getcwd())
+    return subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, cwd=ROOT)
 
 
 FORKS = {
