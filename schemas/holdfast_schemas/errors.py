@@ -412,3 +412,104 @@ class StateTooNew(HoldfastError):
 
     def __str__(self) -> str:
         return f"the state of {self.key} has version {self.found}, this release reads {self.known}: run the newer release"
+
+
+@dataclass
+class FileUnreadable(Unusable):
+    """A file that a command was given cannot be read."""
+
+    path: Path
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path} cannot be read: {self.detail}"
+
+
+@dataclass
+class ReferenceInvalid(Unusable):
+    """What was typed does not name a migration, or not its epoch where one is needed."""
+
+    found: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.found!r}: {self.problem}; holdfast status shows migrations with their epochs"
+
+
+@dataclass
+class TopicsWrong(Refused):
+    """Topics on the broker are not as Holdfast needs them; a topic is never changed in place."""
+
+    problems: Sequence[tuple[str, str, str]]
+    """(topic, what was found, what is needed)"""
+
+    def __str__(self) -> str:
+        lines = [f"  {topic}: found {found}; needed {needed}" for topic, found, needed in self.problems]
+        cure = "holdfast topics create makes what is missing; delete and create again what is wrong"
+        return "\n".join([f"topics are not as they must be ({cure}):", *lines])
+
+
+@dataclass
+class RequestRefused(Refused):
+    """The ledger said no to a person's request."""
+
+    kind: str
+    subject: str
+    outcome: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.subject} was {self.outcome}: {self.reason or 'no reason given'}"
+
+
+@dataclass
+class RequestUnanswered(NoAcknowledgement):
+    """A person's request is in the log, and what it asks for was not confirmed in time."""
+
+    kind: str
+    subject: str
+    request_id: str
+    seconds: float
+    heard: str
+    """The newest outcome that was recorded, or an empty string."""
+
+    def __str__(self) -> str:
+        heard = f"so far it is {self.heard}" if self.heard else "nothing was recorded: is holdfast actuator running?"
+        return f"{self.kind} of {self.subject} was not confirmed in {self.seconds:g} s; {heard} (request {self.request_id})"
+
+
+@dataclass
+class RulesNotInForce(NoAcknowledgement):
+    """A rule set was accepted, and not every partition is judged by it yet."""
+
+    rules_hash: str
+    seconds: float
+    partitions: Sequence[int]
+
+    def __str__(self) -> str:
+        pending = ", ".join(map(str, self.partitions))
+        return (
+            f"rules {self.rules_hash[:12]} were not in force everywhere in {self.seconds:g} s; still without them: "
+            f"partitions {pending}; is holdfast processor running? holdfast triggers show lists them"
+        )
+
+
+@dataclass
+class LedgerUnreachable(Unreachable):
+    """The ledger's database does not answer."""
+
+    detail: str
+
+    def __str__(self) -> str:
+        return f"the ledger's database cannot be reached: {self.detail}; check HOLDFAST_LEDGER__DSN and that it is up"
+
+
+@dataclass
+class LedgerSchemaChanged(Refused):
+    """A SQL file of the ledger differs from what was applied under its number."""
+
+    script: str
+    schema: str
+
+    def __str__(self) -> str:
+        return f"{self.script} is not what was applied to schema {self.schema}: run the release that made it, or a newer one"

@@ -46,22 +46,26 @@ def plain_consumer(kafka: KafkaSettings, **extra: Any) -> Consumer:
     )
 
 
-def messages_to_end(kafka: KafkaSettings, topic: str, partitions: list[int] | None = None) -> Iterator[Message]:
+def messages_to_end(
+    kafka: KafkaSettings, topic: str, partitions: list[int] | None = None, last: int | None = None
+) -> Iterator[Message]:
     """Every message of the topic's partitions up to the ends that they had at the start, as it came.
 
+    ``last`` begins that many offsets before each end: for topics of which only the newest records matter.
     Raises TopicMissing, BrokerUnreachable.
     """
     consumer = plain_consumer(kafka)
     try:
         count = partitions_of(consumer, kafka, topic, TIMEOUT_SECONDS)
-        ends = {}
+        starts, ends = {}, {}
         for partition in range(count) if partitions is None else partitions:
             marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
             if marks is None:
                 raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
             if marks[1] > marks[0]:
                 ends[partition] = marks[1]
-        consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in ends])
+                starts[partition] = OFFSET_BEGINNING if last is None else max(marks[0], marks[1] - last)
+        consumer.assign([TopicPartition(topic, partition, start) for partition, start in starts.items()])
         while ends:
             first = consumer.poll(TIMEOUT_SECONDS)
             if first is None:
@@ -84,9 +88,11 @@ def _left(consumer: Consumer, topic: str, ends: dict[int, int]) -> dict[int, int
     return {at.partition: ends[at.partition] for at in positions if at.offset < ends[at.partition]}
 
 
-def read_to_end(kafka: KafkaSettings, topic: Topic[T], partitions: list[int] | None = None) -> Iterator[Received[T]]:
+def read_to_end(
+    kafka: KafkaSettings, topic: Topic[T], partitions: list[int] | None = None, last: int | None = None
+) -> Iterator[Received[T]]:
     """Every record of the topic; what cannot be decoded is logged and left out (the dead letters hold it)."""
-    for message in messages_to_end(kafka, topic.full_name(kafka.topic_prefix), partitions):
+    for message in messages_to_end(kafka, topic.full_name(kafka.topic_prefix), partitions, last):
         if (received := received_from(topic, message)) is not None:
             yield received
 

@@ -1,0 +1,41 @@
+"""All commands, a file a group. What a command needs beyond topics is imported when it runs, not here."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import dead_letters, services, topics, triggers
+from .choices import use_config
+from .explain import explain
+from .history import history
+from .person import pause, resume, rollback
+from .status import status
+
+app = typer.Typer(
+    name="holdfast",
+    help="A guard for database migrations: watches each one while it runs, and pauses or undoes it before it does harm.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def every_command(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Settings file; else HOLDFAST_CONFIG, else holdfast.toml here.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """A guard for database migrations: watches each one while it runs, and pauses or undoes it before it does harm."""
+    use_config(config)
+
+
+services.register(app)
+app.add_typer(topics.app, name="topics")
+app.add_typer(triggers.app, name="triggers")
+app.add_typer(dead_letters.app, name="dead-letters")
+for command in (status, history, explain, pause, resume, rollback):
+    app.command()(command)

@@ -1,0 +1,110 @@
+"""`holdfast pause | resume | rollback`: what a person asks of one migration, or of all (`--all`)."""
+
+import sys
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from holdfast_schemas.actions import ActionRecorded
+from holdfast_schemas.errors import ReferenceInvalid, UnknownMigration
+from holdfast_schemas.identity import new_id
+from holdfast_schemas.record import now
+from holdfast_schemas.requests import NEEDS_EPOCH, PersonRequest, RequestKind
+from holdfast_schemas.settings import Settings
+from holdfast_schemas.states import Outcome
+from holdfast_schemas.transport.security import KafkaSettings
+
+from .asking import ACHIEVED, asked
+from .choices import Actor, Json, Reason, Wait, duration, this_person
+from .figures import print_json
+from .migration_reference import Reference, parse
+from .situation import situation
+from .status import print_situation
+
+Which = Annotated[str, typer.Argument(metavar="ID#EPOCH", help="The migration, and the epoch at which you saw it.")]
+Maybe = Annotated[str | None, typer.Argument(metavar="ID", help="The migration; none with --all.")]
+All = Annotated[bool, typer.Option("--all", help="Every migration, now and to come, until it is taken back.")]
+Until = Annotated[
+    float | None,
+    typer.Option("--for", parser=duration, metavar="DURATION", help="Ends by itself after this long, such as 30m."),
+]
+
+
+def pause(
+    reason: Reason, which: Maybe = None, everything: All = False, actor: Actor = None, until: Until = None,
+    wait: Wait = 10.0, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Pause a migration at its next checkpoint. Needs no epoch: a pause is right whatever happened meanwhile."""
+    _ask("freeze" if everything else "pause", which, everything, reason, actor, until, wait, as_json)
+
+
+def resume(
+    reason: Reason, which: Maybe = None, everything: All = False, actor: Actor = None,
+    wait: Wait = 10.0, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Let a paused migration go on, from the state that you saw: ID#EPOCH."""
+    _ask("unfreeze" if everything else "resume", which, everything, reason, actor, None, wait, as_json)
+
+
+def rollback(which: Which, reason: Reason, actor: Actor = None, wait: Wait = 10.0, as_json: Json = False) -> None:
+    """Stop a migration and take the whole run back, from the state that you saw: ID#EPOCH."""
+    _ask("rollback", which, False, reason, actor, None, wait, as_json)
+
+
+def _ask(
+    kind: RequestKind, which: str | None, everything: bool, reason: str, actor: str | None, until: float | None,
+    wait: float, as_json: bool,
+) -> None:  # fmt: skip
+    if everything == (which is not None):
+        raise typer.BadParameter("name one migration, or say --all", param_hint="ID")
+    kafka = Settings.load().kafka
+    reference = None if which is None else _seen(kafka, parse(which), kind)
+    asked_at = now()
+    request = PersonRequest(
+        request_id=new_id(),
+        kind=kind,
+        migration_id=None if reference is None else reference.migration_id,
+        expected_epoch=None if reference is None else reference.epoch,
+        actor=actor or this_person(),
+        reason=reason,
+        until=None if until is None else asked_at + timedelta(seconds=until),
+        occurred_at=asked_at,
+    )
+    enough = _enough(kind)
+    with asked(kafka, request) as answers:
+        answers.wait(lambda: answers.reached(*enough), wait)
+    assert answers.newest is not None
+    if as_json:
+        print_json(answers.newest)
+    else:
+        typer.echo(_told(answers.newest, answers.subject()))
+
+
+def _enough(kind: RequestKind) -> tuple[Outcome, ...]:
+    """The outcomes that this command waits for: of a rollback, that every worker stopped; its undo may take hours."""
+    return (*ACHIEVED, "acknowledged") if kind == "rollback" else tuple(ACHIEVED)
+
+
+def _seen(kafka: KafkaSettings, reference: Reference, kind: RequestKind) -> Reference:
+    """The reference with the epoch that the person saw. Raises UnknownMigration, ReferenceInvalid (no epoch, no terminal)."""
+    found = situation(kafka, reference.migration_id)
+    if found is None:
+        raise UnknownMigration(reference.migration_id)
+    if kind not in NEEDS_EPOCH or reference.epoch is not None:
+        return reference
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise ReferenceInvalid(str(reference), f"{kind} needs the epoch that you saw: {reference}#EPOCH")
+    print_situation(found)
+    typer.confirm(f"{kind} {found.name}?", abort=True)
+    return Reference(reference.migration_id, found.epoch)
+
+
+def _told(action: ActionRecorded, subject: str) -> str:
+    name = subject if action.epoch is None else f"{subject}#{action.epoch}"
+    reason = f": {action.reason}" if action.reason else ""
+    if action.kind == "rollback" and action.outcome == "acknowledged":
+        return (
+            f"rollback of {name}: every worker stopped, the undo goes on; holdfast status {subject} shows how far it is"
+        )
+    return f"{action.kind} of {name} is {action.outcome}{reason}"

@@ -1,0 +1,125 @@
+"""`holdfast status [ID]`: where each migration stands, whether it is guarded, and what one would type next."""
+
+from typing import Annotated, Any
+
+import typer
+
+from holdfast_schemas.errors import UnknownMigration
+from holdfast_schemas.metrics import Estimate, MigrationMetrics
+from holdfast_schemas.settings import Settings
+
+from .choices import Json
+from .figures import ago, clock, figure, print_json
+from .migration_reference import parse
+from .situation import Situation, situation, situations
+
+OBSERVED = "OBSERVED, NOT GUARDED"
+
+
+def status(
+    which: Annotated[str | None, typer.Argument(metavar="ID", help="One migration; all unless given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show each migration: state, progress, estimate with its range, rates, triggers, guard."""
+    kafka = Settings.load().kafka
+    if which is None:
+        found = situations(kafka)
+    else:
+        one = situation(kafka, parse(which).migration_id)
+        if one is None:
+            raise UnknownMigration(parse(which).migration_id)
+        found = [one]
+    if as_json:
+        shown = [as_plain(one) for one in found]
+        print_json(shown if which is None else shown[0])
+        return
+    if not found:
+        typer.echo("no migration is known yet: a runner with holdfast.Reporter makes itself known when it starts")
+    for n, one in enumerate(found):
+        typer.echo("\n" if n else "", nl=False)
+        print_situation(one)
+
+
+def print_situation(one: Situation) -> None:
+    """A migration's lines on the terminal."""
+    notice = f"  {OBSERVED}" if one.observed_only else ""
+    typer.echo(f"{one.name}  {one.state()}{notice}")
+    for label, text in _lines(one):
+        typer.echo(f"  {label:<9} {text}")
+    for n, command in enumerate(one.next_commands()):
+        typer.echo(f"  {'' if n else 'next':<9} {command}")
+
+
+def as_plain(one: Situation) -> dict[str, Any]:
+    """The same, for programs."""
+    return {
+        "migration_id": one.migration_id,
+        "epoch": one.epoch,
+        "state": one.state(),
+        "guarded": one.guard.held and not one.observed_only,
+        "guard": OBSERVED if one.observed_only else one.guard.sentence(),
+        "desired": one.desired,
+        "metrics": one.metrics,
+        "next": one.next_commands(),
+    }
+
+
+def _lines(one: Situation) -> list[tuple[str, str]]:
+    lines = []
+    if one.desired is not None:
+        since = ago(one.desired.occurred_at)
+        lines.append(("wanted", f"{one.desired.desired}, set by {one.desired.set_by} {since}: {one.desired.reason}"))
+    figures = one.figures
+    if figures is None:
+        lines.append(("progress", "no report of this run was judged yet: is holdfast processor running?"))
+    else:
+        lines += [
+            ("progress", f"{progress(figures)} (as of {ago(figures.updated_at)})"),
+            ("estimate", estimate(figures.estimate)),
+            ("rates", _rates(figures)),
+        ]
+        for trigger in figures.triggers:
+            lines.append(("trigger", f"{trigger.trigger_id} ({trigger.action}): {trigger.verdict}"))
+        if figures.refused_records:
+            lines.append(("refused", f"{figures.refused_records:,} records; holdfast dead-letters list shows why"))
+    if not one.over:
+        lines.append(("guard", OBSERVED if one.observed_only else one.guard.sentence()))
+    return lines
+
+
+def progress(figures: MigrationMetrics) -> str:
+    """``4,548 of 200,000 rows (2.3 %), phase backfill, 412 failed, 2 of 2 workers``."""
+    done = figures.rows_already_done + figures.rows_processed
+    if figures.total_rows is None:
+        text = f"{done:,} rows of an unknown total"
+    else:
+        about = "about " if figures.total_is_estimate else ""
+        share = f" ({100 * done / figures.total_rows:.1f} %)" if figures.total_rows else ""
+        text = f"{done:,} of {about}{figures.total_rows:,} rows{share}"
+        text += ", more than the total: it was wrong" if figures.total_exceeded else ""
+    text += f", phase {figures.current_phase}" if figures.current_phase else ""
+    text += f", {figures.error_count:,} failed" if figures.error_count else ""
+    text += f", {figures.rows_undone:,} taken back" if figures.rows_undone else ""
+    return f"{text}, {figures.workers_live} of {figures.workers} workers live"
+
+
+def estimate(found: Estimate) -> str:
+    """The end and its range, or why there is none."""
+    why = found.state.replace("_", " ")
+    if found.expected is None:
+        return f"none ({why})"
+    latest = "open" if found.latest is None else clock(found.latest)
+    earliest = "now" if found.earliest is None else clock(found.earliest)
+    return f"{clock(found.expected)} (between {earliest} and {latest}; {why})"
+
+
+def _rates(figures: MigrationMetrics) -> str:
+    return ", ".join(
+        (
+            f"{figure(figures.rows_per_second)} rows/s",
+            f"error rate {figure(figures.error_rate)}",
+            f"{figure(figures.average_processing_time)} s a row",
+            f"batches p95 {figure(figures.batch_duration_p95_ms)} ms",
+            f"response time p95 {figure(figures.response_time_p95_ms)} ms",
+        )
+    )
