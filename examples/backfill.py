@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import psycopg
 
-from holdfast import Reporter, RollbackRequested
+from holdfast import Reporter
 from holdfast_producers.backfill import Backfill
 
 
@@ -33,20 +33,18 @@ def with_our_runner(dsn: str) -> None:
 
 
 def with_your_own_loop(dsn: str, batches: Iterable[list[int]]) -> None:
-    """The same ten lines in any migration that you have; how to take it back is yours."""
+    """The same ten lines in any migration that you have.
+
+    A run that can take itself back says ``can_undo=True``, catches RollbackRequested, and does it in
+    ``with run.undoing(request) as undo`` from a journal of what it wrote; without that it is stopped, and a person told.
+    """
     reporter = Reporter.from_env()
-    with psycopg.connect(dsn) as db, reporter.run("orders-add-currency", target="orders", can_undo=True) as run:
+    with psycopg.connect(dsn, autocommit=True) as db, reporter.run("orders-add-currency", target="orders") as run:
         run.phase("backfill")
-        try:
-            for ids in batches:
-                run.checkpoint()  # blocks while paused; raises RollbackRequested, RunStopped, RunFenced
-                with run.batch(rows=len(ids)), db.transaction():  # timed; an exception counts as errors and goes on up
-                    db.execute("UPDATE orders SET currency = 'EUR' WHERE id = ANY(%s) AND currency IS NULL", [ids])
-        except RollbackRequested as request:
-            with run.undoing(request) as undo:
-                done = db.execute("UPDATE orders SET currency = NULL WHERE currency = 'EUR'").rowcount
-                db.commit()
-                undo.step(steps_left=0, rows_undone=done)
+        for ids in batches:
+            run.checkpoint()  # blocks while paused; raises RunStopped, RunFenced
+            with run.batch(rows=len(ids)), db.transaction():  # timed; an exception counts as errors and goes on up
+                db.execute("UPDATE orders SET currency = 'EUR' WHERE id = ANY(%s) AND currency IS NULL", [ids])
 
 
 if __name__ == "__main__":

@@ -101,6 +101,7 @@ def change(
         " WHERE {key} = ANY ({keys}::text[]::{key_type}[])),"
         " holdfast_changed AS ("
         " UPDATE {table} SET {sets} FROM holdfast_was WHERE {key} = holdfast_key"
+        " AND {key} = ANY ({keys}::text[]::{key_type}[])"  # again: no plan may read the whole table
         " RETURNING holdfast_key, holdfast_old, {texts} AS holdfast_new)"
         " INSERT INTO {journal} (run_id, step, key, old, new)"
         " SELECT {run_id}::uuid, {step}, holdfast_key::text, holdfast_old, holdfast_new FROM holdfast_changed"

@@ -81,8 +81,7 @@ class Guard:
             self.unreachable = None
             if self._request_id is not None:
                 if state.answers is not None and state.answers.request_id == self._request_id:
-                    self.answer = state
-                    self.changed.notify_all()
+                    self._take_answer(state, state.answers)
                 return
             heard = self.obedience.hear(state)
             if heard == "equal" and self._said is not None:
@@ -125,15 +124,19 @@ class Guard:
         self._request_id = request_id
 
     def answered(self) -> tuple[DesiredState, Answer]:
-        """Take the answer that has come; the caller holds the lock. A grant is the first order, and ends the asking."""
+        """Take the answer that has come; the caller holds the lock."""
         state, self.answer = self.answer, None
         if state is None or state.answers is None:
             raise RuntimeError("no answer has come")
-        if state.answers.result == "granted":
+        return state, state.answers
+
+    def _take_answer(self, state: DesiredState, answer: Answer) -> None:
+        """A grant is the first order: it holds at once, so that an order right behind it is heeded too."""
+        self.answer = state
+        if answer.result == "granted":
             self._request_id = None
             self.obedience.grant(state)
-            self._review()
-        return state, state.answers
+        self._review()
 
     def batch_closed(self) -> None:
         """The last open batch ended while the worker is held; the caller holds the lock."""

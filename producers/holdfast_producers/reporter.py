@@ -59,8 +59,12 @@ class Reporter:
         ``run_id`` (else HOLDFAST_RUN_ID, else a new one) is shared by all processes of one attempt, also when it is taken
         up again. ``can_undo``: this worker takes the run back when RollbackRequested is raised. In guard mode entering
         waits for the ledger and the guard, at most ``start_timeout_seconds`` without an answer, and raises RunRefused,
-        RunAlreadyLive, RollbackRequested (an older run's undo is owed: see ``rejoin``) or GuardUnavailable.
+        RunAlreadyLive, RollbackRequested (an older run's undo is owed: see ``rejoin``) or GuardUnavailable. What no record
+        can carry raises SettingsInvalid here.
         """
+        _at_least("total_rows", total_rows, 0)
+        _at_least("rows_already_done", rows_already_done, 0)
+        _at_least("expected_workers", expected_workers, 1)
         plan = Plan(
             migration_id=_name("migration_id", migration_id),
             run_id=run_id_of_process(run_id),
@@ -126,6 +130,11 @@ def _name(what: str, value: str) -> str:
     if not re.match(NAME_PATTERN, value):
         raise SettingsInvalid("reporter.run()", [(what, repr(value), f"allowed is {NAME_PATTERN}")])
     return value
+
+
+def _at_least(what: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise SettingsInvalid("reporter.run()", [(what, repr(value), f"allowed is {least} or more")])
 
 
 def run_id_of_process(given: str | None) -> str:

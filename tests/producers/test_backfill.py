@@ -1,7 +1,10 @@
 """The backfill runner on a real PostgreSQL: run, bad rows, resume, undo beside an application, fencing by token."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -285,3 +288,36 @@ def test_values_of_many_types_come_back_exactly(database: str, db: psycopg.Conne
     thread.join(20)
     assert found[0].rows_restored == 2
     assert str(db.execute("SELECT * FROM many ORDER BY code").fetchall()) == str(was)
+
+
+KILLED = """
+import sys
+from holdfast import MemorySink, Reporter
+from tests.producers.settings import quick
+from tests.producers.test_backfill import backfill
+backfill(sys.argv[1], batch_rows=10, batch_delay_seconds=0.02).run(Reporter(quick(), sink=MemorySink()), sys.argv[2])
+"""
+
+
+def test_a_process_that_was_killed_is_taken_up_by_the_next_and_every_row_is_visited_once(
+    database: str, db: psycopg.Connection[Any]
+) -> None:
+    db.execute("ALTER TABLE orders ADD visits int NOT NULL DEFAULT 0")
+    db.execute(
+        "CREATE FUNCTION visit() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN new.visits := old.visits + 1; RETURN new; END $$"
+    )
+    db.execute("CREATE TRIGGER visit BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION visit()")
+    run_id, root = new_id(), Path(__file__).parents[2]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, database, run_id], cwd=root)
+    try:
+        wait_for(lambda: cents(db)[50] == 50, 20, "five batches")
+    finally:
+        process.kill()
+        process.wait()
+    assert cents(db)[1000] == before(1000)
+    result = backfill(database).run(Reporter(quick(), sink=MemorySink()), run_id)
+    assert (result.rows_done, result.rows_failed) == (ROWS - len(BAD), len(BAD))
+    assert cents(db) == {row: after(row) for row in range(1, ROWS + 1)}
+    visited = db.execute("SELECT DISTINCT visits FROM orders WHERE id < 400 OR id > 439").fetchall()
+    assert visited == [(1,)]

@@ -409,6 +409,9 @@ def test_names_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     reporter = Reporter(quick(), sink=MemorySink())
     with pytest.raises(SettingsInvalid, match="migration_id"):
         reporter.run("Not A Name", target="t")
+    for wrong in ({"total_rows": -1}, {"rows_already_done": -1}, {"expected_workers": 0}):
+        with pytest.raises(SettingsInvalid, match=next(iter(wrong))):
+            reporter.run("m", target="t", **wrong)
     monkeypatch.setenv("HOLDFAST_RUN_ID", "nonsense")
     with pytest.raises(SettingsInvalid, match="HOLDFAST_RUN_ID"):
         reporter.run("m", target="t")
