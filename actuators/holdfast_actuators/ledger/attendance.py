@@ -1,0 +1,231 @@
+"""What runners say: may I start, I am here, I obey, I am gone, so much is undone. One transaction each (protocol 7 to 9)."""
+
+from holdfast_schemas.desired_state import Answer
+from holdfast_schemas.runs import (
+    EpochAcknowledged,
+    RunFinishRequested,
+    RunnerRecord,
+    RunRequested,
+    UndoReported,
+    WorkerJoined,
+    WorkerLeft,
+)
+from holdfast_schemas.states import AnswerResult, Desired
+from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
+
+from .effects import choose_undoer, finish, settle
+from .entry import Entry
+from .rows import MigrationRow, RunRow
+
+RESEND_SECONDS = 5.0
+
+
+def heard(entry: Entry, record: RunnerRecord) -> None:
+    """Take in one record of a runner."""
+    m = entry.lock(record.migration_id)
+    if isinstance(record, RunRequested):
+        _requested(entry, m, record)
+        return
+    run = entry.run(record.run_id)
+    if run is None:
+        return  # a worker of a run that this ledger never granted: it gets no lease from an answer either
+    _note(entry, run, record)
+    match record:
+        case WorkerJoined():
+            _joined(entry, m, run, record)
+        case WorkerLeft():
+            _left(entry, m, run, record)
+        case RunFinishRequested():
+            if run.state == "live":
+                finish(entry, m, run, record.outcome)
+        case EpochAcknowledged():
+            _acknowledged(entry, m, run, record)
+        case UndoReported():
+            _undone(entry, m, run, record)
+
+
+def _note(entry: Entry, run: RunRow, record: RunnerRecord) -> None:
+    entry.db.execute("UPDATE run SET heard_at = %s WHERE run_id = %s", (entry.now, run.run_id))
+    entry.db.execute(
+        "UPDATE worker SET heard_at = %s WHERE run_id = %s AND worker_id = %s",
+        (entry.now, run.run_id, record.worker_id),
+    )
+
+
+# the start gate
+
+
+def _requested(entry: Entry, m: MigrationRow, asked: RunRequested) -> None:
+    run = entry.run(asked.run_id)
+    if asked.mode == "observe":
+        if run is None:
+            _new_run(entry, m, asked, None)
+        _join(entry, asked, asked.can_undo)
+        return
+    result, reason = _may_start(entry, m, run, asked)
+    if result == "granted" and run is None:
+        _grant(entry, m, asked)
+    elif result == "granted":
+        _join(entry, asked, asked.can_undo)
+    if m.run_id is None:
+        m.run_id = asked.run_id  # nothing was ever granted: the answer still needs a run to name
+    entry.send_state(m, Answer(request_id=asked.request_id, result=result, reason=reason[:500]))
+    if result == "granted" and (current := entry.run(m.run_id)) is not None:
+        settle(entry, m, current)
+
+
+def _may_start(entry: Entry, m: MigrationRow, run: RunRow | None, asked: RunRequested) -> tuple[AnswerResult, str]:
+    if run is not None and run.state in ("finished", "closed"):
+        return "refused", f"run {run.run_id} is {run.state} ({run.outcome}): start it with a run_id of its own"
+    current = run if run is not None and m.run_id == asked.run_id else entry.run(m.run_id)
+    if current is not None and current.state == "undoing":
+        return "rollback", f"run {current.run_id} is not taken back yet: {m.reason}"
+    if run is not None:
+        if m.run_id != asked.run_id:
+            return "refused", f"run {asked.run_id} was followed by {m.run_id}"
+        return "granted", f"joins run {run.run_id} at #{m.epoch}"
+    if current is not None and current.state == "live" and not asked.takeover:
+        live = [w for w in entry.workers(current.run_id) if w.live(entry.now, entry.settings.worker_heard_seconds)]
+        if live:
+            return (
+                "already_live",
+                f"run {current.run_id} has {len(live)} live workers (first on {live[0].host or 'unknown'})",
+            )
+    if missing := _missing_signals(entry, asked.target):
+        return "waiting", f"required signals are not there: {missing}"
+    return "granted", "granted"
+
+
+def _missing_signals(entry: Entry, target: str) -> str:
+    """Triggers with ``required = true`` hold the gate until their signal is fresh."""
+    row = entry.db.execute("SELECT rules FROM rules ORDER BY version DESC LIMIT 1").fetchone()
+    rules = RuleSet.model_validate_json(row[0] if row else DEFAULT_RULES_TEXT)
+    required = [t.id for t in rules.triggers if t.required and t.metric == "response_time_p95"]
+    if not required:
+        return ""
+    found = entry.db.execute("SELECT 1 FROM watched WHERE %s = ANY(fresh_targets)", (target,)).fetchone()
+    return "" if found else f"{', '.join(required)}: no health sample of target {target} under 30 s old"
+
+
+def _grant(entry: Entry, m: MigrationRow, asked: RunRequested) -> None:
+    """A new epoch, which is the run's start_epoch. What a person paused, or froze, begins paused."""
+    before = entry.run(m.run_id)
+    if before is not None and before.state == "live":
+        finish(entry, m, before, "lost")
+    frozen = entry.freeze()
+    holder = m.held_by or (frozen.actor if frozen else None)
+    desired: Desired = "pause" if holder else "run"
+    start = max(m.epoch, m.seen_epoch) + 1
+    m.held_by_freeze = frozen is not None
+    also = {"run_id": asked.run_id, "start_epoch": start, "resumed_epoch": start, "undo_by": None, "held_by": holder}
+    _new_run(entry, m, asked, start)
+    _join(entry, asked, asked.can_undo)
+    reason = f"granted to {asked.host or 'a runner'}" if not holder else f"granted, and paused as {holder} left it"
+    epoch = entry.desire(m, desired, holder or "ledger", reason, **also)
+    entry.open(
+        asked.run_id, "run", "run", "requested", actor="ledger", reason=reason,
+        migration_id=m.migration_id, run_id=asked.run_id, epoch=epoch, body=asked.model_dump_json(),
+    )  # fmt: skip
+
+
+def _new_run(entry: Entry, m: MigrationRow, asked: RunRequested, start_epoch: int | None) -> None:
+    entry.db.execute(
+        "INSERT INTO run (run_id, migration_id, target, mode, on_guard_loss, state, start_epoch, expected_workers,"
+        " requested_at, heard_at) VALUES (%s, %s, %s, %s, %s, 'live', %s, %s, %s, %s)",
+        (
+            asked.run_id, m.migration_id, asked.target, asked.mode, asked.on_guard_loss, start_epoch,
+            asked.expected_workers, entry.now, entry.now,
+        ),
+    )  # fmt: skip
+
+
+def _join(entry: Entry, record: RunRequested | WorkerJoined, can_undo: bool) -> None:
+    entry.db.execute(
+        "INSERT INTO worker (run_id, worker_id, joined_at, heard_at, can_undo, host, pid) VALUES (%s, %s, %s, %s, %s, %s, %s)"
+        " ON CONFLICT (run_id, worker_id) DO UPDATE SET heard_at = excluded.heard_at",
+        (record.run_id, record.worker_id, entry.now, entry.now, can_undo, record.host, record.pid),
+    )
+
+
+# workers
+
+
+def _joined(entry: Entry, m: MigrationRow, run: RunRow, record: WorkerJoined) -> None:
+    _join(entry, record, record.can_undo)
+    if m.run_id != run.run_id:
+        return
+    if run.state == "undoing":
+        for action in entry.open_actions(m.migration_id):
+            if action.kind == "rollback" and action.state == "held":
+                entry.move(action, "requested", "a worker joined to undo the run")
+    entry.send_state(m)
+    settle(entry, m, run)
+
+
+def _left(entry: Entry, m: MigrationRow, run: RunRow, record: WorkerLeft) -> None:
+    entry.db.execute(
+        "UPDATE worker SET left_outcome = %s WHERE run_id = %s AND worker_id = %s",
+        (record.outcome, record.run_id, record.worker_id),
+    )
+    completed = sum(w.left_outcome == "completed" for w in entry.workers(run.run_id))
+    if run.state == "live" and completed >= run.expected_workers:
+        finish(entry, m, run, "completed")
+    elif m.run_id == run.run_id and run.state in ("live", "undoing"):
+        settle(entry, m, run)
+        if run.state == "undoing" and m.undo_by == record.worker_id:
+            undo_again(entry, m, run, f"worker {record.worker_id} left before the undo was done")
+
+
+def _acknowledged(entry: Entry, m: MigrationRow, run: RunRow, record: EpochAcknowledged) -> None:
+    before = next((w for w in entry.workers(run.run_id) if w.worker_id == record.worker_id), None)
+    if before is None or m.run_id != run.run_id:
+        return
+    entry.db.execute(
+        "UPDATE worker SET acknowledged_epoch = greatest(acknowledged_epoch, %s) WHERE run_id = %s AND worker_id = %s",
+        (record.epoch, record.run_id, record.worker_id),
+    )
+    if record.epoch > before.acknowledged_epoch:
+        settle(entry, m, run)
+    elif record.epoch < m.epoch and (entry.now - m.sent_at).total_seconds() > RESEND_SECONDS:
+        # Anti-entropy: it holds less than the ledger, so what it missed (or a zombie overwrote) is owed again.
+        entry.send_state(m)
+
+
+# the undo
+
+
+def _undone(entry: Entry, m: MigrationRow, run: RunRow, record: UndoReported) -> None:
+    if m.run_id != run.run_id or run.state != "undoing" or record.undo_token != m.undo_token:
+        return
+    actions = entry.open_actions(m.migration_id)
+    undo = next((a for a in actions if a.kind == "undo"), None)
+    rollback = next((a for a in actions if a.kind == "rollback"), None)
+    for action in (undo, rollback):
+        if action is not None:
+            action.steps_left = record.steps_left
+            entry.db.execute(
+                "UPDATE action SET steps_left = %s WHERE cause_id = %s", (record.steps_left, action.cause_id)
+            )
+    if record.outcome == "running":
+        return
+    for action in (undo, rollback):
+        if action is None:
+            continue
+        if record.outcome == "done":
+            entry.move(action, "effective", f"{record.rows_undone:,} rows undone")
+        else:
+            entry.move(action, "failed", record.detail or "the undo failed: a person must look")
+    if record.outcome == "done":
+        finish(entry, m, run, "rolled_back")
+
+
+def undo_again(entry: Entry, m: MigrationRow, run: RunRow, why: str) -> None:
+    """The worker that undoes is gone: a higher token for another, or held."""
+    actions = entry.open_actions(m.migration_id)
+    rollback = next((a for a in actions if a.kind == "rollback"), None)
+    if rollback is None:
+        return
+    for action in actions:
+        if action.kind == "undo":
+            entry.move(action, "superseded", why)
+    choose_undoer(entry, rollback, m, entry.workers(run.run_id))

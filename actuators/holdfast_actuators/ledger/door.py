@@ -1,0 +1,182 @@
+"""The one door to the ledger: each method is one transaction, repeated without harm."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+
+import psycopg
+from psycopg import sql
+
+from holdfast_schemas.decisions import Decision
+from holdfast_schemas.errors import LedgerUnreachable
+from holdfast_schemas.record import from_milliseconds
+from holdfast_schemas.requests import PersonRequest
+from holdfast_schemas.runs import RunnerRecord
+from holdfast_schemas.settings import ActuatorSettings
+from holdfast_schemas.triggers import DEFAULT_RULES_HASH
+from holdfast_schemas.watches import Watched
+
+from . import attendance, causes, deadlines, schema
+from .entry import Entry
+from .rows import OutboxRow, RulesInForce
+
+BROKEN: tuple[type[Exception], ...] = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+    psycopg.errors.ReadOnlySqlTransaction,
+)
+"""The ledger is away, or failed over: connect again and repeat. Anything else is a bug or poison."""
+
+RELAY_LOCK = 0x52454C59
+"""Advisory lock ("RELY"): two relays would reorder epochs."""
+OPTIONS = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s -c statement_timeout=30s -c timezone=UTC"
+
+
+class Owed:
+    """What the relay has to send, inside its transaction. ``sent()`` deletes it; without that everything stays owed."""
+
+    def __init__(self, db: psycopg.Connection, rows: list[OutboxRow]) -> None:
+        self.rows = rows
+        self._db = db
+
+    def sent(self) -> None:
+        """Every row was delivered: they go with this transaction's commit."""
+        self._db.execute("DELETE FROM outbox WHERE seq = ANY(%s)", ([row.seq for row in self.rows],))
+
+
+class Ledger:
+    """The ledger through one connection; give each thread its own. Raises one of BROKEN when the database is away."""
+
+    def __init__(self, dsn: str, schema_name: str, settings: ActuatorSettings) -> None:
+        self._dsn = dsn
+        self._schema = schema_name
+        self._settings = settings
+        self._connection: psycopg.Connection | None = None
+
+    def connect(self) -> None:
+        """Connect, or connect again. Raises LedgerUnreachable."""
+        self.close()
+        try:
+            db = psycopg.connect(
+                self._dsn, autocommit=True, connect_timeout=3, application_name="holdfast-actuator", options=OPTIONS
+            )
+            db.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))
+        except psycopg.Error as error:
+            raise LedgerUnreachable(str(error).strip().splitlines()[0]) from None
+        self._connection = db
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @property
+    def db(self) -> psycopg.Connection:
+        """The connection; made when there is none."""
+        if self._connection is None or self._connection.closed:
+            self.connect()
+        assert self._connection is not None
+        return self._connection
+
+    @contextlib.contextmanager
+    def _entry(self) -> Iterator[Entry]:
+        db = self.db
+        with db.transaction():
+            yield Entry(db, self._settings)
+
+    def migrate(self) -> None:
+        """Bring the ledger's schema up to date."""
+        schema.migrate(self.db, self._schema)
+
+    def decide(self, decision: Decision, broker_ms: int) -> None:
+        """Take in a trigger's decision; ``broker_ms`` is the newest broker time read on its partition."""
+        with self._entry() as entry:
+            causes.decide(entry, decision, broker_ms)
+
+    def request(self, request: PersonRequest, broker_ms: int) -> None:
+        """Take in a person's request."""
+        with self._entry() as entry:
+            causes.request(entry, request)
+
+    def run_record(self, record: RunnerRecord) -> None:
+        """Take in what a runner says."""
+        with self._entry() as entry:
+            attendance.heard(entry, record)
+
+    def watched(self, watched: Watched, logged_ms: int) -> None:
+        """Note a partition's newest Watched."""
+        self.db.execute(
+            "INSERT INTO watched (partition, rules_version, rules_hash, fresh_targets, logged_at) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (partition) DO UPDATE SET rules_version = excluded.rules_version, rules_hash = excluded.rules_hash,"
+            " fresh_targets = excluded.fresh_targets, logged_at = excluded.logged_at"
+            " WHERE watched.logged_at <= excluded.logged_at",
+            (
+                watched.partition, watched.rules_version, watched.rules_hash, list(watched.fresh_targets),
+                from_milliseconds(logged_ms),
+            ),
+        )  # fmt: skip
+
+    def saw_control(self, migration_id: str, epoch: int) -> None:
+        """An epoch read on holdfast.control: no later one of ours may be lower."""
+        self.db.execute(
+            "INSERT INTO migration (migration_id, seen_epoch) VALUES (%s, %s) ON CONFLICT (migration_id) DO UPDATE"
+            " SET seen_epoch = excluded.seen_epoch WHERE migration.seen_epoch < excluded.seen_epoch",
+            (migration_id, epoch),
+        )
+
+    def deadlines(self) -> int:
+        """Do what is due; a transaction a migration. Returns the number of things done."""
+        with self._entry() as entry:
+            done = deadlines.check_rules(entry)
+            due = deadlines.migrations_due(entry)
+        for migration_id in due:
+            with self._entry() as entry:
+                done += deadlines.check(entry, migration_id)
+        return done
+
+    def beat(self) -> RulesInForce:
+        """Write to the ledger (the lease rests on it being writable), and read which rules are in force."""
+        with self.db.transaction():
+            self.db.execute("UPDATE beat SET at = clock_timestamp()")
+            row = self.db.execute("SELECT version, rules_hash FROM rules ORDER BY version DESC LIMIT 1").fetchone()
+        return RulesInForce(int(row[0]), str(row[1])) if row else RulesInForce(0, DEFAULT_RULES_HASH)
+
+    @contextlib.contextmanager
+    def owed(self, limit: int = 500) -> Iterator[Owed]:
+        """The oldest records owed, for the one relay that gets the lock; the others see none."""
+        db = self.db
+        with db.transaction():
+            got = db.execute(
+                "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", (RELAY_LOCK, self._schema)
+            ).fetchone()
+            rows: list[OutboxRow] = []
+            if got and got[0]:
+                found = db.execute(
+                    "SELECT seq, topic, partition, every_partition, key, value, headers FROM outbox ORDER BY seq LIMIT %s",
+                    (limit,),
+                ).fetchall()
+                rows = [_outbox_row(*row) for row in found]
+            yield Owed(db, rows)
+
+
+def _outbox_row(
+    seq: int,
+    topic: str,
+    partition: int | None,
+    every_partition: bool,
+    key: bytes | None,
+    value: bytes | None,
+    headers: list[tuple[str, str]] | str,
+) -> OutboxRow:
+    pairs = json.loads(headers) if isinstance(headers, str) else headers
+    return OutboxRow(
+        seq,
+        topic,
+        partition,
+        every_partition,
+        None if key is None else bytes(key),
+        None if value is None else bytes(value),
+        [(name, content.encode()) for name, content in pairs],
+    )

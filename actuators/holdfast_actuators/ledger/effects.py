@@ -1,0 +1,123 @@
+"""What follows once workers obey: acknowledged, effective, the two epochs of a rollback, the end of a run.
+
+Protocol 8 (who is live), 9 (the ledger alone ends runs), 14 (effective = every live worker acknowledged), 17 (rollback).
+"""
+
+from holdfast_schemas.events import RunClosed, RunFinished
+from holdfast_schemas.states import RunOutcome
+from holdfast_schemas.transport import topics
+
+from .entry import Entry
+from .rows import ActionRow, MigrationRow, RunRow, WorkerRow
+
+STOPPING = ("requested", "acknowledged", "unacknowledged")
+
+
+def settle(entry: Entry, m: MigrationRow, run: RunRow) -> None:
+    """Move the open actions of the current epoch as far as the workers' acknowledgements carry them."""
+    workers = entry.workers(run.run_id)
+    for action in entry.open_actions(m.migration_id):
+        if action.epoch is None or action.state not in STOPPING:
+            continue
+        if action.kind == "undo":
+            _settle_undo(entry, action, m, workers)
+            continue
+        asked = _must_acknowledge(entry, run, workers)
+        heard = [w for w in asked if w.acknowledged_epoch >= action.epoch]
+        if len(heard) == len(asked):
+            if action.kind == "rollback":
+                _stopped(entry, action, m, workers)
+            else:
+                entry.move(action, "effective", "every live worker has acknowledged" if asked else "no worker is live")
+        elif heard and action.state == "requested":
+            entry.move(action, "acknowledged", f"{len(heard)} of {len(asked)} workers have acknowledged")
+
+
+def _must_acknowledge(entry: Entry, run: RunRow, workers: list[WorkerRow]) -> list[WorkerRow]:
+    """Protocol 8: one that is not heard for lease + acknowledgement time is paused by its own lease, if it pauses then."""
+    silent = entry.settings.lease_seconds + entry.settings.acknowledgement_seconds
+    if run.on_guard_loss == "continue":
+        return [w for w in workers if w.left_outcome is None]
+    return [w for w in workers if w.live(entry.now, silent)]
+
+
+def _settle_undo(entry: Entry, action: ActionRow, m: MigrationRow, workers: list[WorkerRow]) -> None:
+    undoer = next((w for w in workers if w.worker_id == m.undo_by), None)
+    if (
+        action.state != "acknowledged"
+        and undoer
+        and action.epoch is not None
+        and undoer.acknowledged_epoch >= action.epoch
+    ):
+        entry.move(action, "acknowledged", f"worker {undoer.worker_id} takes the run back")
+
+
+def _stopped(entry: Entry, action: ActionRow, m: MigrationRow, workers: list[WorkerRow]) -> None:
+    """The first epoch of a rollback is done: everyone stopped. Now one worker undoes, or a person is asked."""
+    if action.state != "acknowledged":
+        entry.move(action, "acknowledged", "every live worker has stopped")
+    if m.undo_by is None:
+        choose_undoer(entry, action, m, workers)
+
+
+def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: list[WorkerRow]) -> None:
+    """Protocol 17, the second epoch: one live worker that can undo gets a higher token; none: held."""
+    heard = entry.settings.worker_heard_seconds
+    able = [w for w in workers if w.can_undo and w.live(entry.now, heard) and w.worker_id != m.undo_by]
+    if not able:
+        if rollback.state != "held":
+            entry.move(rollback, "held", "no live worker can undo the run: start one, or take it back by hand")
+            m.undo_by = None
+            entry.save(m)
+        return
+    undoer, token = able[0], m.undo_token + 1
+    epoch = entry.desire(m, "rollback", m.set_by, m.reason, undo_by=undoer.worker_id, undo_token=token)
+    entry.open(
+        f"{rollback.cause_id}/undo/{token}",
+        "deadline",
+        "undo",
+        "requested",
+        actor="ledger",
+        reason=f"worker {undoer.worker_id} is to take the run back (token {token})",
+        migration_id=m.migration_id,
+        run_id=m.run_id,
+        epoch=epoch,
+    )
+
+
+def finish(entry: Entry, m: MigrationRow, run: RunRow, outcome: RunOutcome) -> None:
+    """Protocol 9: the run's end. RunFinished goes to the engine; what was still asked of the run is superseded."""
+    entry.move_run(run, "finished", outcome=outcome, finished_at=entry.now)
+    entry.supersede_open(m, f"the run is over: {outcome}")
+    entry.owe(
+        topics.events,
+        RunFinished(
+            migration_id=m.migration_id,
+            run_id=run.run_id,
+            start_epoch=run.start_epoch,
+            epoch=m.epoch,
+            outcome=outcome,
+            occurred_at=entry.now,
+        ),
+    )
+
+
+def close(entry: Entry, m: MigrationRow, run: RunRow) -> None:
+    """Protocol 10: the watch window is over. A tombstone goes out only while that run is still the current one."""
+    entry.move_run(run, "closed")
+    if m.run_id == run.run_id:
+        m.epoch = max(m.epoch, m.seen_epoch) + 1
+        m.desired, m.set_by, m.reason, m.undo_by = "none", "ledger", "the watch window is over", None
+        m.changed_at = entry.now
+        entry.save(m)
+        entry.owe_tombstone(m, run.run_id)
+    entry.owe(
+        topics.events,
+        RunClosed(
+            migration_id=m.migration_id,
+            run_id=run.run_id,
+            start_epoch=run.start_epoch,
+            epoch=m.epoch,
+            occurred_at=entry.now,
+        ),
+    )
