@@ -20,7 +20,6 @@ from .scenarios import SCENARIOS, Play
 from .stage import HOLDFAST, Stage, stage
 from .story import Reader, Story
 
-MIGRATION_ID = "orders-amount-cents"
 ROWS_MIN = 20_000
 BATCHES = 400
 DEFAULT_RUNNER = "holdfast_consoles.demo.runner"
@@ -47,13 +46,16 @@ def demo(
         raise typer.BadParameter(f"{broker!r} is none of inprocess, kafka, HOST:PORT", param_hint="--broker")
     story = Report(scenario=scenario, rows=rows, seed=seed, broker=broker)
     live = Live()
-    passed = False
+    failed = False
     started = time.monotonic()
     try:
-        with _ended_by_sigterm(), _folder(live, lambda: keep or not passed) as folder:
+        with _ended_by_sigterm(), _folder(live, lambda: keep or failed) as folder:
             try:
                 _play(folder, story, live, runner)
-                passed = story.passed
+                failed = not story.passed
+            except Exception:
+                failed = True
+                raise
             finally:
                 live.close()
     finally:
@@ -72,7 +74,7 @@ def _play(folder: Path, report: Report, live: Live, runner: str) -> None:
     with stage(report.broker, folder, live.say) as on:
         live.say(f"making the table `orders` with {report.rows:,} rows")
         orders.create(on.app_dsn, report.rows, report.seed, healthy=report.scenario == "healthy")
-        story = Story(MIGRATION_ID)
+        story = Story(orders.MIGRATION_ID)
         with Reader(on.kafka, story) as reader:
             journal = folder / "application-journal.jsonl"
             journal.touch()
@@ -116,7 +118,7 @@ def _verify(on: Stage, play: Play) -> None:
 
 @contextlib.contextmanager
 def _folder(live: Live, kept: Callable[[], bool]) -> Iterator[Path]:
-    """A folder for data and logs; it goes when the demo passed, and its logs stay and are named when it did not."""
+    """A folder for data and logs; it goes at the end, unless the demo failed: then its logs stay and are named."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-demo-"))
     folder.chmod(0o711)  # PostgreSQL's own user must pass through it
     try:
