@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 
 from holdfast_producers.obedience import Obedience
 from holdfast_schemas.desired_state import DesiredState
-from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now
 
-OWN, OTHER = new_id(), new_id()
-ME, COLLEAGUE = new_id(), new_id()
+OWN, OTHER, ME, COLLEAGUE = (f"01a20000-0000-7000-8000-00000000000{digit}" for digit in "1234")
 
 
 def state(epoch: int, desired: str = "run", **changes: Any) -> DesiredState:

@@ -28,7 +28,12 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def kafka_settings(kafka: Any, kafka_topics: Any) -> KafkaSettings:
-    kafka_topics("events", "runs", "control", "leases")
+    names = kafka_topics("events", "runs", "control", "leases").values()
+    wait_for(
+        lambda: set(names) <= set(kafka_topics.admin.list_topics(timeout=10).topics),
+        30,
+        "the broker to know the topics",
+    )
     return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topic_prefix=kafka_topics.prefix.rstrip("."))
 
 

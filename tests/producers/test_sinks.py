@@ -14,6 +14,7 @@ from holdfast_schemas.events import RunStarted, WorkerFinished
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import Record, now
 from holdfast_schemas.transport import topics
+from holdfast_schemas.transport.partitioner import partition_of
 from holdfast_schemas.transport.reading import read_to_end
 from holdfast_schemas.transport.security import KafkaSettings
 
@@ -93,8 +94,6 @@ def test_closing_gives_up_nothing_that_was_delivered(carried: Carried) -> None:
 
 @pytest.mark.kafka
 def test_kafka_partitions_by_the_migrations_key(kafka: Any, kafka_topics: Any) -> None:
-    from holdfast_schemas.transport.partitioner import partition_of
-
     kafka_topics("events")
     settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topic_prefix=kafka_topics.prefix.rstrip("."))
     sink = KafkaSink(settings)
