@@ -31,8 +31,8 @@ class ScriptedLedger:
         self.state: DesiredState | None = None
         self._kafka = kafka
         self._migration_id = migration_id
-        self._partition = partition_of(migration_id, 12)
         self._publisher = Publisher(kafka, "test/ledger")
+        self._partition = partition_of(migration_id, self._publisher.partitions(topics.leases))
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._beat)]

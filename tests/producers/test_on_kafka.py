@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from holdfast import GuardUnavailable, Reporter, RollbackRequested, Run, RunFenced, RunStopped
+from holdfast_consoles.embedded.broker import InProcessBroker
 from holdfast_schemas.events import ProgressReported, RunStarted, WorkerFinished
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.runs import RunRequested, WorkerJoined, WorkerLeft
@@ -88,6 +89,24 @@ def test_a_run_is_granted_paused_resumed_and_ended(kafka_settings: KafkaSettings
     assert [one.outcome for one in events(kafka_settings, WorkerFinished)] == ["completed"]
     wait_for(lambda: ledger.of(WorkerLeft), 10, "WorkerLeft")
     assert len({one.request_id for one in ledger.of(RunRequested)}) == 1
+
+
+def test_the_same_loop_runs_on_the_in_process_broker() -> None:
+    names = [topic.full_name("mock") for topic in (topics.events, topics.runs, topics.control, topics.leases)]
+    with InProcessBroker() as broker:
+        broker.touch(names)
+        settings = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix="mock", allow_unstamped=True)
+        with ScriptedLedger(settings, "m") as ledger, reporter(settings).run("m", target="t") as run:
+            with run.batch(rows=5):
+                pass
+            epoch = ledger.desire("pause").epoch
+            wait_for(lambda: run._hold, 10, "the pause")
+            thread, _ = checkpoint_in_thread(run)
+            wait_for(lambda: (epoch, "paused") in ledger.acknowledged(), 10, "its acknowledgement")
+            ledger.desire("run")
+            thread.join(10)
+            assert not thread.is_alive()
+        assert events(settings)[-1].rows_processed == 5
 
 
 def test_a_pause_from_before_the_start_is_seen_and_old_beats_are_not(
