@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.transport.topics import all_topics
 from tests.shared_servers import SharedServers, ask
+from tests.waiting import wait_for
 
 ADDRESS = "holdfast_servers"
 SERVERS = pytest.StashKey[SharedServers]()
@@ -86,6 +87,9 @@ class TopicsOfATest:
         for future in self.admin.create_topics(new, operation_timeout=ADMIN_TIMEOUT_SECONDS).values():
             future.result(ADMIN_TIMEOUT_SECONDS)
         self.created += full_names.values()
+        wanted = set(full_names.values())
+        # created is not yet known: the broker's metadata names a new topic a moment later
+        wait_for(lambda: wanted <= set(self.admin.list_topics(timeout=10).topics), 20, "the created topics")
         return full_names
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from confluent_kafka import Consumer, TopicPartition
 
 from holdfast_schemas.actions import ActionRecorded
-from holdfast_schemas.errors import BrokerUnreachable, RequestRefused, RequestUnanswered
+from holdfast_schemas.errors import RequestRefused, RequestUnanswered
 from holdfast_schemas.requests import PersonRequest
 from holdfast_schemas.states import Outcome
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.publish import Publisher, partitions_of
-from holdfast_schemas.transport.reading import TIMEOUT_SECONDS, plain_consumer, received_from
+from holdfast_schemas.transport.reading import TIMEOUT_SECONDS, plain_consumer, received_from, watermarks
 from holdfast_schemas.transport.security import KafkaSettings
 
 ACHIEVED: frozenset[Outcome] = frozenset(("effective", "already", "noted"))
@@ -76,10 +76,8 @@ def asked(kafka: KafkaSettings, request: PersonRequest) -> Iterator[Answers]:
         name = topics.actions.full_name(kafka.topic_prefix)
         starts = []
         for partition in range(partitions_of(consumer, kafka, name, TIMEOUT_SECONDS)):
-            marks = consumer.get_watermark_offsets(TopicPartition(name, partition), timeout=TIMEOUT_SECONDS)
-            if marks is None:
-                raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
-            starts.append(TopicPartition(name, partition, marks[1]))
+            _, end = watermarks(consumer, kafka, name, partition)
+            starts.append(TopicPartition(name, partition, end))
         consumer.assign(starts)
         with Publisher(kafka, "holdfast-cli") as publisher:
             publisher.partitions(topics.requests)  # so that a topic that is missing is named at once

@@ -1,5 +1,6 @@
 """`holdfast topics create | check`."""
 
+import time
 from collections.abc import Mapping
 from typing import Annotated
 
@@ -51,6 +52,9 @@ def create(
                 refused.append((name, "none", f"that the broker creates it: {error.args[0].str()}"))
     if refused:
         raise TopicsWrong(refused)
+    deadline = time.monotonic() + SECONDS
+    while len(_partitions(admin, kafka)) < len(all_topics()) and time.monotonic() < deadline:
+        time.sleep(0.1)  # a created topic takes a moment to reach every broker's metadata
     _refuse_wrong(admin, kafka)
     if as_json:
         print_json({"created": created, "already_there": sorted(here)})

@@ -1,11 +1,12 @@
 """Read a topic as it stands: no group, no commits, from the beginning (or an offset) to the end that it had at the start."""
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from ..errors import BrokerUnreachable, Undecodable
 from ..record import Record
@@ -18,6 +19,11 @@ from .topics import Topic
 log = logging.getLogger("holdfast.reading")
 T = TypeVar("T", bound=Record)
 TIMEOUT_SECONDS = 10.0
+WITHOUT_LEADER = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +65,7 @@ def messages_to_end(
         count = partitions_of(consumer, kafka, topic, TIMEOUT_SECONDS)
         starts, ends = {}, {}
         for partition in range(count) if partitions is None else partitions:
-            marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
-            if marks is None:
-                raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
+            marks = watermarks(consumer, kafka, topic, partition)
             if marks[1] > marks[0]:
                 ends[partition] = marks[1]
                 starts[partition] = OFFSET_BEGINNING if last is None else max(marks[0], marks[1] - last)
@@ -80,6 +84,26 @@ def messages_to_end(
         raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS) from None
     finally:
         consumer.close()
+
+
+def watermarks(consumer: Consumer, kafka: KafkaSettings, topic: str, partition: int) -> tuple[int, int]:
+    """The first offset that the partition has, and the one after its last. Raises BrokerUnreachable.
+
+    A topic that was just created is in the metadata before its partitions have a leader, and a failover leaves them
+    without one for a moment: that is waited for.
+    """
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() not in WITHOUT_LEADER or time.monotonic() > deadline:
+                raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS) from error
+            time.sleep(0.05)
+            continue
+        if marks is None:
+            raise BrokerUnreachable(kafka.bootstrap_servers, TIMEOUT_SECONDS)
+        return marks
 
 
 def _left(consumer: Consumer, topic: str, ends: dict[int, int]) -> dict[int, int]:
