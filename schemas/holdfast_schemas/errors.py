@@ -411,7 +411,9 @@ class StateTooNew(HoldfastError):
     known: int
 
     def __str__(self) -> str:
-        return f"the state of {self.key} has version {self.found}, this release reads {self.known}: run the newer release"
+        return (
+            f"the state of {self.key} has version {self.found}, this release reads {self.known}: run the newer release"
+        )
 
 
 @dataclass
@@ -513,3 +515,14 @@ class LedgerSchemaChanged(Refused):
 
     def __str__(self) -> str:
         return f"{self.script} is not what was applied to schema {self.schema}: run the release that made it, or a newer one"
+
+
+@dataclass
+class PartitionsDiffer(Refused):
+    """Topics that must be co-partitioned are not."""
+
+    counts: dict[str, int]
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name} has {count}" for name, count in sorted(self.counts.items()))
+        return f"topics must have the same number of partitions: {shown}; recreate the odd ones: holdfast topics check"

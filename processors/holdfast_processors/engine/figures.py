@@ -17,6 +17,8 @@ def live_state(state: PartitionState, migration: Migration) -> LiveState:
     now = state.now or 0
     if migration.finished is not None:
         return "finished"
+    if migration.workers and all(w.outcome is not None for w in migration.workers.values()):
+        return "finished"  # as far as the workers say; the ledger's word follows
     live = [w for w in migration.workers.values() if w.live(now, state.dead_after_ms)]
     if not live:
         return "dead" if migration.workers and not blind(state) else "running"

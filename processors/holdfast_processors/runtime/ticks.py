@@ -1,0 +1,35 @@
+"""A Tick a second to each owned partition of holdfast.events: time that the engine reads from the log.
+
+Duplicate ticks of a zombie are harmless; downtime shows as a gap between ticks.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from holdfast_schemas.events import Tick
+from holdfast_schemas.record import now
+from holdfast_schemas.transport import topics
+from holdfast_schemas.transport.codec import encode
+
+from .durability import SOURCE, Outgoing
+from .partitions import Partitions
+
+
+def ticks(partitions: Partitions, prefix: str) -> list[Outgoing]:
+    """One Tick for each partition that is loaded. The log's first names it; until it is read back, the same name again."""
+    found = []
+    for partition in sorted(partitions.ready):
+        owned = partitions.owned[partition]
+        encoded = encode(Tick(log_id=owned.state.log_id or owned.first_log_id, occurred_at=now()), source=SOURCE)
+        found.append(Outgoing(topics.events.full_name(prefix), partition, encoded.key, encoded.value, encoded.headers))
+    return found
+
+
+async def tick_for_ever(seconds: float, send: Callable[[], Awaitable[None]]) -> None:
+    """Call ``send`` every ``seconds``, however long it takes."""
+    due = time.monotonic()
+    while True:
+        due = max(due + seconds, time.monotonic())
+        await send()
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
