@@ -1,5 +1,6 @@
 """The promise of an acknowledged pause, under threads that switch a hundred times as often as usual: nothing is written."""
 
+import random
 import sys
 import threading
 import time
@@ -14,8 +15,9 @@ from tests.producers.settings import quick
 from tests.waiting import wait_for
 
 THREADS = 4
-ROUNDS = 15
-WATCHED_SECONDS = 0.03
+ROUNDS = 10
+SLOW_SECONDS = 0.05
+WATCHED_SECONDS = 2.5 * SLOW_SECONDS
 
 
 @pytest.fixture
@@ -31,14 +33,16 @@ def acknowledged(sink: MemorySink, epoch: int, state: str) -> bool:
 
 
 def test_between_an_acknowledged_pause_and_its_resume_no_batch_runs(restless: None) -> None:
+    dice = random.Random(7)
     sink, writes, ends = MemorySink(), [0] * THREADS, list[str]()
 
     def work(index: int) -> None:
         try:
             while True:
                 run.checkpoint()
+                time.sleep(dice.uniform(0, SLOW_SECONDS))  # reads what the batch is about: the pause may come meanwhile
                 with run.batch(rows=1):
-                    time.sleep(0.0002)  # a write's round trip, in which other threads run
+                    time.sleep(dice.uniform(0, SLOW_SECONDS))
                     writes[index] += 1
         except (RollbackRequested, RunStopped) as order:
             ends.append(type(order).__name__)
