@@ -526,3 +526,11 @@ class PartitionsDiffer(Refused):
     def __str__(self) -> str:
         shown = ", ".join(f"{name} has {count}" for name, count in sorted(self.counts.items()))
         return f"topics must have the same number of partitions: {shown}; recreate the odd ones: holdfast topics check"
+
+
+@dataclass
+class LedgerNotConfigured(Unusable):
+    """The actuator has no database to keep its ledger in."""
+
+    def __str__(self) -> str:
+        return "the actuator needs a PostgreSQL database: set HOLDFAST_LEDGER__DSN, or [ledger] dsn in holdfast.toml"

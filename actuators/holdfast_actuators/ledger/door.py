@@ -28,6 +28,9 @@ BROKEN: tuple[type[Exception], ...] = (
 )
 """The ledger is away, or failed over: connect again and repeat. Anything else is a bug or poison."""
 
+AWAY: tuple[type[Exception], ...] = (*BROKEN, LedgerUnreachable)
+"""BROKEN, and what connecting again raises."""
+
 RELAY_LOCK = 0x52454C59
 """Advisory lock ("RELY"): two relays would reorder epochs."""
 OPTIONS = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s -c statement_timeout=30s -c timezone=UTC"

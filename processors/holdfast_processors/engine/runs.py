@@ -65,8 +65,9 @@ def started(state: PartitionState, migration: Migration, event: RunStarted) -> N
     migration.mode, migration.target = event.mode, event.target
     if event.start_epoch is not None:
         migration.start_epoch = max(migration.start_epoch or 0, event.start_epoch)
-    migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
-    migration.rows_already_done = event.rows_already_done
+    if event.total_rows is not None:  # a worker that joins only to undo says none
+        migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
+        migration.rows_already_done = event.rows_already_done
     migration.workers.setdefault(event.worker_id, Worker(event.seq, state.now or 0)).seq = event.seq
 
 

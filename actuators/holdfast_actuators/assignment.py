@@ -1,0 +1,52 @@
+"""The partitions that this actuator has: what was read on each, and when its decisions may be taken in."""
+
+import time
+from dataclasses import dataclass, field
+
+from .lease import WatchedNote
+
+
+@dataclass
+class Assigned:
+    """One partition of decisions, requests, runs, watches and leases: the range assignor gives all to one member."""
+
+    partition: int
+    assigned_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    broker_ms: int = 0
+    watched: WatchedNote | None = None
+    decisions_position: int = 0
+    watches_end: int = 0
+    """The end of watches at assignment: before it is read, no decision is judged."""
+    watches_position: int = 0
+    prepared: bool = False
+    beats: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether decisions, requests and runner records may be taken in."""
+        return self.prepared and self.watches_position >= self.watches_end
+
+    def heard(self, timestamp_ms: int) -> None:
+        """Broker time moves with every record read."""
+        self.broker_ms = max(self.broker_ms, timestamp_ms)
+
+
+class Assignment:
+    """The assigned partitions, by number."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[int, Assigned] = {}
+
+    def gained(self, partitions: set[int]) -> None:
+        """Partitions given to this member (again: what was known of them is read anew)."""
+        for partition in partitions:
+            self.partitions.setdefault(partition, Assigned(partition))
+
+    def lost(self, partitions: set[int]) -> None:
+        """Partitions taken away."""
+        for partition in partitions:
+            self.partitions.pop(partition, None)
+
+    def unprepared(self) -> list[Assigned]:
+        """Those whose logs' ends were not read yet."""
+        return [a for a in self.partitions.values() if not a.prepared]

@@ -1,0 +1,25 @@
+"""What stands on holdfast.control: the epochs that were sent, by us or by an actuator with another ledger."""
+
+from confluent_kafka import Message
+
+from holdfast_schemas.desired_state import TOMBSTONE_EPOCH
+from holdfast_schemas.errors import Undecodable
+from holdfast_schemas.transport import topics
+from holdfast_schemas.transport.codec import decode
+
+
+def epoch_of(message: Message) -> tuple[str, int] | None:
+    """(migration_id, epoch) of a record or a tombstone; None where it says none."""
+    key = message.key()
+    name = key.decode() if isinstance(key, bytes) else str(key)
+    value = message.value()
+    if value is None:
+        found = message.headers() or []
+        headers = dict(found.items() if isinstance(found, dict) else found)
+        epoch = headers.get(TOMBSTONE_EPOCH)
+        return (name, int(epoch)) if epoch is not None and name else None
+    try:
+        record = decode(topics.control, value.encode() if isinstance(value, str) else value, check_key=False)
+    except Undecodable:
+        return None  # a newer release's, or not ours: it says no epoch that we could go above
+    return record.migration_id, record.epoch

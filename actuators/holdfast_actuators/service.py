@@ -1,0 +1,105 @@
+"""``holdfast actuator``: one intake thread, one relay thread, one for deadlines; a connection of the ledger each."""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+from holdfast_schemas.errors import LedgerNotConfigured
+from holdfast_schemas.logs import configure_json_logging
+from holdfast_schemas.settings import Settings
+from holdfast_schemas.transport import topics
+from holdfast_schemas.transport.publish import Publisher, partitions_of
+from holdfast_schemas.transport.reading import plain_consumer
+from holdfast_schemas.transport.topics import DEAD_LETTERS
+
+from . import web
+from .executor import Executor
+from .figures import Figures
+from .intake import READ, Intake
+from .ledger import Ledger
+from .relay import Relay
+
+log = logging.getLogger("holdfast.actuator")
+FATAL = 70
+RELAY_DELIVERY_SECONDS = 4.0
+"""Shorter than what a frozen relay would need to send an older epoch over its successor's."""
+STOP_SECONDS = 9.0
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    Raises LedgerNotConfigured, LedgerUnreachable, BrokerUnreachable, TopicMissing: each says what to do.
+    """
+    configure_json_logging("actuator", settings.log_level)
+    if not settings.ledger.dsn.get_secret_value():
+        raise LedgerNotConfigured()
+    check_topics(settings)
+    first = _ledger(settings)
+    first.connect()
+    first.migrate()
+    first.close()
+    return _Service(settings).run()
+
+
+def check_topics(settings: Settings) -> None:
+    """Every topic that the actuator reads or writes must be there."""
+    consumer = plain_consumer(settings.kafka)
+    prefix = settings.kafka.topic_prefix
+    try:
+        for topic in (*READ, topics.control, topics.actions, topics.events):
+            partitions_of(consumer, settings.kafka, topic.full_name(prefix))
+        partitions_of(consumer, settings.kafka, f"{prefix}.{DEAD_LETTERS}")
+    finally:
+        consumer.close()
+
+
+def _ledger(settings: Settings) -> Ledger:
+    return Ledger(settings.ledger.dsn.get_secret_value(), settings.ledger.schema_name, settings.actuator)
+
+
+class _Service:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = threading.Event()
+        self._figures = Figures()
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        settings, wake = self._settings, threading.Event()
+        source = "holdfast/actuator"
+        relaying = Publisher(settings.kafka, source, delivery_seconds=RELAY_DELIVERY_SECONDS)
+        beating = Publisher(settings.kafka, source, delivery_seconds=RELAY_DELIVERY_SECONDS)
+        intake = Intake(settings, _ledger(settings), beating, wake, self._figures)
+        relay = Relay(_ledger(settings), relaying, settings.kafka.topic_prefix, wake, self._figures)
+        executor = Executor(_ledger(settings), wake)
+        server = web.serve(
+            settings.actuator.web_host, settings.actuator.web_port, self._figures.not_ready, self._figures.text
+        )
+        threads = [self._thread(name, job) for name, job in
+                   (("intake", intake.run), ("relay", relay.run), ("deadlines", executor.run))]  # fmt: skip
+        self._stop.wait()
+        for thread in threads:
+            thread.join(STOP_SECONDS)
+        server.shutdown()
+        if any(thread.is_alive() for thread in threads):
+            log.error("a thread did not stop in %g s", STOP_SECONDS)
+            return FATAL
+        return 0
+
+    def _thread(self, name: str, job: Callable[[threading.Event], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                job(self._stop)
+            except BaseException:
+                # A bug: end the process at once, a supervisor starts it anew from the ledger.
+                log.critical("%s failed: exit %d", name, FATAL, exc_info=True)
+                logging.shutdown()
+                os._exit(FATAL)
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread.start()
+        return thread
