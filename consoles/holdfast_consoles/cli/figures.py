@@ -38,7 +38,12 @@ def figure(value: float | None, unit: str = "", *, digits: int = 3) -> str:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    typer.echo(orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2).decode())
+    typer.echo(as_json_bytes(value).decode())
+
+
+def as_json_bytes(value: Any) -> bytes:
+    """One JSON document; records as their contracts have them, dataclasses and times as orjson has them."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> Any:
