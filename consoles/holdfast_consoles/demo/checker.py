@@ -108,11 +108,10 @@ def check_completed(dsn: str, journal: Sequence[Write]) -> Found:
     with psycopg.connect(dsn) as db:
         rows = db.execute(
             """
-            SELECT o.id, o.amount_text, o.amount_cents, w.application_name, w.new_cents
-            FROM orders o LEFT JOIN LATERAL (
-                SELECT application_name, new_cents FROM audit.write w
-                WHERE w.id = o.id AND (w.old_cents IS DISTINCT FROM w.new_cents OR w.application_name LIKE %s || '%%')
-                ORDER BY seq DESC LIMIT 1) w ON true
+            WITH newest AS (
+                SELECT DISTINCT ON (id) id, application_name FROM audit.write
+                WHERE old_cents IS DISTINCT FROM new_cents OR application_name LIKE %s || '%%' ORDER BY id, seq DESC)
+            SELECT o.id, o.amount_text, o.amount_cents, n.application_name FROM orders o LEFT JOIN newest n USING (id)
             """,
             (RUNNER_NAME,),
         ).fetchall()

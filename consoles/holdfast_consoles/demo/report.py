@@ -78,11 +78,12 @@ def _of(story: Story, received: Received[Decision]) -> DecisionReport:
         verdict=decision.verdict,
         outcome=final[-1] if final else about[-1].record.outcome if about else None,
         breach_to_decision_ms=None if tripped_ms is None else received.timestamp_ms - tripped_ms,
-        decision_to_acknowledged_ms=_after(received, about, "acknowledged"),
+        # With one worker the first acknowledgement is also the last: effective, in one record.
+        decision_to_acknowledged_ms=_after(received, about, "acknowledged", "effective"),
         decision_to_effective_ms=_after(received, about, "effective"),
     )
 
 
-def _after(decision: Received[Decision], about: list[Received[ActionRecorded]], outcome: str) -> int | None:
-    times = [a.timestamp_ms for a in about if a.record.outcome == outcome]
+def _after(decision: Received[Decision], about: list[Received[ActionRecorded]], *outcomes: str) -> int | None:
+    times = [a.timestamp_ms for a in about if a.record.outcome in outcomes]
     return times[0] - decision.timestamp_ms if times else None
