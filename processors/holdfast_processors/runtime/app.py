@@ -25,6 +25,8 @@ from .recovery import Loader
 from .ticks import tick_for_ever, ticks
 
 log = logging.getLogger("holdfast.processor")
+FLUSH_SECONDS = 5.0
+STOP_SECONDS = 2.0
 CHUNK_RECORDS = 500
 """Records judged before the event loop gets a turn: heartbeats and sends go on under a backlog."""
 
@@ -41,7 +43,11 @@ class Processor:
         self.durability = Durability(settings.processor, prefix, self.partitions, self.figures, self._commit)
         self._membership = Membership(settings.processor.session_timeout_seconds)
         self._loader = Loader(
-            settings.kafka, f"{prefix}.{topics.CHANGELOG}", topics.decisions.full_name(prefix), self.partitions
+            settings.kafka,
+            self._events,
+            f"{prefix}.{topics.CHANGELOG}",
+            topics.decisions.full_name(prefix),
+            self.partitions,
         )
         self._loading: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -112,20 +118,24 @@ class Processor:
 
     async def _follows(self, partition: int, owned: Owned, offset: int) -> bool:
         """A batch must begin at our position or before; one beyond it is a gap of the log, or a seek is owed."""
-        if not owned.state.started or offset <= owned.state.position:
+        position = owned.state.position
+        if offset <= position:
+            owned.sought_from = None
             return True
         tp = TP(self._events, partition)
+        if owned.sought_from is not None and offset != owned.sought_from:
+            return False  # fetched before the seek
         earliest = (await self.app.consumer.earliest_offsets(tp))[tp]
-        if earliest >= offset:
-            log.warning(
-                "log_gap: retention passed offsets %d to %d",
-                owned.state.position,
-                offset,
-                extra={"partition": partition},
-            )
+        if offset in (earliest, owned.sought_from):
+            owned.sought_from = None
+            if owned.state.started:
+                why = "log_gap: offsets %d to %d are not in the log any more"
+                log.warning(why, position, offset - 1, extra={"partition": partition})
             return True
-        log.warning("seeking back to %d from %d", owned.state.position, offset, extra={"partition": partition})
-        await self.app.consumer.seek(tp, owned.state.position)
+        back = max(position, earliest)
+        log.warning("seeking back to %d from %d", back, offset, extra={"partition": partition})
+        owned.sought_from = offset
+        await self.app.consumer.seek(tp, back)
         return False
 
     def _record(self, owned: Owned, record: LogRecord) -> None:
@@ -211,16 +221,30 @@ class Processor:
 
     async def _revoked(self, app: Any, revoked: Any, **_: Any) -> None:
         # Heartbeats go on meanwhile: what is judged is made durable before another worker reads on.
-        if self.partitions.ready and self._producer is not None:
-            await self.durability.flush()
+        if self._loading is not None:
+            self._loading.cancel()
+        try:
+            if self.partitions.ready and self._producer is not None:
+                await self.durability.flush()
+        except Exception:
+            log.exception("what was judged could not be made durable")
+            fatal("flush at revocation failed")
         self.partitions.close_all()
 
     async def _before_shutdown(self, app: Any, **_: Any) -> None:
+        # The tasks that make things durable are ended last: cut off in a group, they would lose it.
+        if self._loading is not None:
+            self._loading.cancel()
+        try:
+            if self._producer is not None:
+                await asyncio.wait_for(self.durability.flush(), FLUSH_SECONDS)
+        except TimeoutError:
+            log.error("not flushed in %g s: what is not durable is judged again at the next start", FLUSH_SECONDS)
+        self.partitions.close_all()
         for task in list(self._tasks):
             task.cancel()
         if self._producer is not None:
-            await self.durability.flush()
-            await self._producer.stop()
+            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         if self._web is not None:
             await self._web.cleanup()
 

@@ -6,6 +6,7 @@ decision made before it was encoded is durable; the copy last; then the position
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from holdfast_schemas.transport.codec import Headers, encode
 from holdfast_schemas.watches import Watched
 
 from ..engine import keeping
-from ..engine.state import PARTITION_KEY
+from ..engine.state import PARTITION_KEY, TARGET_PREFIX, Migration, Target
 from .figures import Figures
 from .partitions import Owned, Partitions
 from .recovery import packed
@@ -69,12 +70,13 @@ class Durability:
         self._commit = commit
         self._producer: Any = None
         self._group: list[Outgoing] = []
-        self._watched: list[WatchedDraft] = []
+        self._watched: dict[int, WatchedDraft] = {}
         self._decided = 0
         self._durable = 0
         self._news = asyncio.Event()
         self._urgent = asyncio.Event()
         self._settled = asyncio.Condition()
+        self._flushing = False
         self._deciding = asyncio.Lock()
         self._keeping = asyncio.Lock()
         self._generation: Callable[[], int] = lambda: 0
@@ -98,7 +100,7 @@ class Durability:
 
     def ticked(self, draft: WatchedDraft) -> None:
         """A Tick was read: a Watched is due."""
-        self._watched.append(draft)
+        self._watched[draft.partition] = draft  # behind a backlog of Ticks only the newest says something
         self._news.set()
 
     def touched(self, owned: Owned, keys: set[str], urgent: set[str]) -> None:
@@ -121,7 +123,7 @@ class Durability:
         """One group: sent, acknowledged, then the Watched of the Ticks that it includes."""
         async with self._deciding:
             group, self._group = self._group, []
-            watched, self._watched = self._watched, []
+            watched, self._watched = self._watched, {}
             mark = self._decided
             decisions = topics.decisions.full_name(self._prefix)
             for record, sent in zip(group, await self._send(group), strict=True):
@@ -131,7 +133,7 @@ class Durability:
             async with self._settled:
                 self._durable = max(self._durable, mark)
                 self._settled.notify_all()
-            await self._send([w for draft in watched if (w := self._watch(draft)) is not None])
+            await self._send([w for draft in watched.values() if (w := self._watch(draft)) is not None])
 
     async def send_now(self, records: list[Outgoing]) -> None:
         """Send and wait for the acknowledgements, beside the groups."""
@@ -172,43 +174,59 @@ class Durability:
         """Keep urgent states at once, all that was touched every ``keep_seconds``."""
         whole_at = time.monotonic() + self._settings.keep_seconds
         while True:
-            try:
-                async with asyncio.timeout(max(0.0, whole_at - time.monotonic())):
-                    await self._urgent.wait()
-                self._urgent.clear()
-                await self.keep_once(urgent_only=True)
-            except TimeoutError:
+            left = whole_at - time.monotonic()
+            if left <= 0:  # asked first: urgent states without end must not put the others off
                 whole_at = time.monotonic() + self._settings.keep_seconds
                 await self.keep_once()
+                continue
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), left)
+            if self._urgent.is_set():
+                self._urgent.clear()
+                await self.keep_once(urgent_only=True)
 
     async def keep_once(self, *, urgent_only: bool = False) -> None:
         """Keep every ready partition; a pass is given up when the assignment moved on."""
         async with self._keeping:
-            generation, positions = self._generation(), {}
+            generation, positions = self._generation(), dict[int, int]()
             for partition in sorted(self._partitions.ready):
-                owned = self._partitions.owned[partition]
-                if urgent_only:
-                    keys, owned.urgent = owned.urgent, set()
-                    if not await self._write(owned, sorted(keys - {PARTITION_KEY}), generation):
-                        return
-                    continue
-                self._rewrite_recovered(owned)
-                keys, owned.touched, owned.urgent = owned.touched, set(), set()
-                position, copy = owned.state.position, packed(*self._encoded(owned, PARTITION_KEY))
-                mark = self._decided
-                if not await self._write(owned, sorted(keys - {PARTITION_KEY}), generation):
+                owned = self._partitions.owned.get(partition)
+                if owned is None or not self._current(partition, generation):
                     return
-                if not keys and owned.committed == position:
-                    continue
-                await self._wait_durable(mark)
-                if not self._current(partition, generation):
+                # New rules are the partition's own state, and that goes out last, after all that was touched before it.
+                if urgent_only and PARTITION_KEY not in owned.urgent:
+                    kept = await self._keep_urgent(owned, generation)
+                else:
+                    kept = await self._keep_partition(owned, generation, positions)
+                if not kept:
                     return
-                await self._write_records(owned, [(PARTITION_KEY, *copy)])
-                positions[partition] = position
             if positions and generation == self._generation() and await self._commit(positions):
                 for partition, position in positions.items():
                     if partition in self._partitions.owned:
                         self._partitions.owned[partition].committed = position
+
+    async def _keep_urgent(self, owned: Owned, generation: int) -> bool:
+        """Write the urgent states alone; the partition's record and position follow with the next whole pass."""
+        keys, owned.urgent = owned.urgent, set()
+        owned.touched -= keys
+        return await self._write(owned, keys, generation)
+
+    async def _keep_partition(self, owned: Owned, generation: int, positions: dict[int, int]) -> bool:
+        """Write what was touched, then the partition's record as it was when they were taken; note the position."""
+        partition, position = owned.state.partition, owned.state.position
+        self._rewrite_recovered(owned)
+        if not owned.state.started or (not owned.touched and owned.committed == position):
+            return True
+        keys, owned.touched, owned.urgent = owned.touched - {PARTITION_KEY}, set(), set()
+        copy, mark = packed(*self._encoded(owned, PARTITION_KEY)), self._decided
+        if not await self._write(owned, keys, generation):
+            return False
+        await self._wait_durable(mark)
+        if not self._current(partition, generation):
+            return False
+        await self._write_records(owned, [(PARTITION_KEY, *copy)])
+        positions[partition] = position
+        return True
 
     def _rewrite_recovered(self, owned: Owned) -> None:
         if owned.recovered and time.monotonic() - owned.loaded_at > REWRITE_AFTER_SECONDS:
@@ -216,7 +234,12 @@ class Durability:
             owned.recovered = set()
 
     def _encoded(self, owned: Owned, key: str) -> tuple[int, bytes | None]:
-        return keeping.offset_of(owned.state, key), keeping.encode(owned.state, key)
+        # A state that was kept beyond the position is of its own, higher offset until the replay has passed it.
+        known: Migration | Target | None = owned.state.migrations.get(key)
+        if key.startswith(TARGET_PREFIX):
+            known = owned.state.targets.get(key.removeprefix(TARGET_PREFIX))
+        offset = keeping.offset_of(owned.state, key)
+        return offset if known is None else max(offset, known.offset), keeping.encode(owned.state, key)
 
     def _current(self, partition: int, generation: int) -> bool:
         return generation == self._generation() and partition in self._partitions.ready
@@ -225,16 +248,19 @@ class Durability:
         async with self._settled:
             await self._settled.wait_for(lambda: self._durable >= mark)
 
-    async def _write(self, owned: Owned, keys: list[str], generation: int) -> bool:
-        """Write states slice by slice; False when the assignment moved on."""
-        for at in range(0, len(keys), SLICE_STATES):
-            part = keys[at : at + SLICE_STATES]
+    async def _write(self, owned: Owned, keys: set[str], generation: int) -> bool:
+        """Write states slice by slice; False when the assignment moved on, and the keys not written are touched again."""
+        left = sorted(keys)
+        while left:
+            part = left[:SLICE_STATES]
             states = [(key, *packed(*self._encoded(owned, key))) for key in part]
             await self._wait_durable(self._decided)
             if not self._current(owned.state.partition, generation):
+                owned.touched.update(left)
                 return False
             await self._write_records(owned, states)
-            if len(keys) > SLICE_STATES:
+            left = left[SLICE_STATES:]
+            if not self._flushing:
                 await asyncio.sleep(len(part) / self._settings.keep_states_per_second)
         return True
 
@@ -249,5 +275,9 @@ class Durability:
 
     async def flush(self) -> None:
         """Everything decided and touched is durable when this returns."""
-        await self.decide_once()
-        await self.keep_once()
+        self._flushing = True
+        try:
+            await self.decide_once()
+            await self.keep_once()
+        finally:
+            self._flushing = False

@@ -9,7 +9,7 @@ from ..engine.state import PartitionState
 
 @dataclass(slots=True)
 class Owned:
-    """One partition. ``changelog_end`` is the offset after our own last write there, None once another wrote."""
+    """One partition. ``changelog_end``: the offset after our last write there; None while loading, or once another wrote."""
 
     state: PartitionState
     touched: set[str] = field(default_factory=set)
@@ -20,6 +20,10 @@ class Owned:
     changelog_end: int | None = None
     committed: int | None = None
     decisions_end: int = 0
+    events_end: int = 0
+    """The end of the partition's events at assignment: a log that holds records is named by them, not by us."""
+    sought_from: int | None = None
+    """The first offset of the batch that made us seek back; met again, the offsets between do not exist."""
     first_log_id: str = field(default_factory=new_id)
     """What this partition's first Tick will name the log, if no Tick did yet."""
 

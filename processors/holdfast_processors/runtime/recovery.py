@@ -42,8 +42,11 @@ def unpacked(value: bytes | None, headers: Any) -> tuple[int, bytes | None]:
 class Loader:
     """Loads the partitions of an assignment; each is opened as soon as it is complete."""
 
-    def __init__(self, kafka: KafkaSettings, changelog: str, decisions: str, partitions: Partitions) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, events: str, changelog: str, decisions: str, partitions: Partitions
+    ) -> None:
         self._kafka = kafka
+        self._events = events
         self._changelog = changelog
         self._decisions = decisions
         self._partitions = partitions
@@ -57,6 +60,7 @@ class Loader:
         await reader.start()
         ends = await reader.end_offsets([TopicPartition(self._changelog, p) for p in wanted])
         decided = await reader.end_offsets([TopicPartition(self._decisions, p) for p in wanted])
+        logged = await reader.end_offsets([TopicPartition(self._events, p) for p in wanted])
         rest = {}
         for partition in wanted:
             end, owned = ends[TopicPartition(self._changelog, partition)], self._partitions.owned.get(partition)
@@ -64,10 +68,11 @@ class Loader:
                 self._partitions.ready.add(partition)
             else:
                 self._partitions.drop(partition)
-                fresh = Owned(PartitionState(partition), changelog_end=end)
-                fresh.decisions_end = decided[TopicPartition(self._decisions, partition)]
-                self._partitions.owned[partition] = fresh
+                # Its changelog_end is known once it is loaded: a load that a rebalance ends must not pass for a kept state.
+                owned = self._partitions.owned[partition] = Owned(PartitionState(partition))
                 rest[partition] = end
+            owned.decisions_end = max(owned.decisions_end, decided[TopicPartition(self._decisions, partition)])
+            owned.events_end = logged[TopicPartition(self._events, partition)]
         for partition in set(self._partitions.owned) - wanted:
             self._partitions.drop(partition)
         return reader, rest
@@ -79,6 +84,7 @@ class Loader:
         started, records = time.monotonic(), 0
         try:
             found: dict[int, dict[str, tuple[int, bytes | None]]] = {partition: {} for partition in ends}
+            stale: dict[int, set[str]] = {partition: set() for partition in ends}
             left = {TopicPartition(self._changelog, p): end for p, end in ends.items()}
             if left:
                 reader.assign(list(left))
@@ -91,28 +97,34 @@ class Loader:
                     if await reader.position(tp) >= left[tp]:
                         del left[tp]
                         reader.pause(tp)
-                        self._open(tp.partition, found.pop(tp.partition))
+                        self._open(tp.partition, ends[tp.partition], found.pop(tp.partition), stale[tp.partition])
                         opened(tp.partition)
                 if left:
                     for tp, batch in (await reader.getmany(timeout_ms=200, max_records=5000)).items():
                         for record in batch:
                             records += 1
                             offset, body = unpacked(record.value, record.headers)
-                            known = found[tp.partition].get(record.key.decode())
+                            key = record.key.decode()
+                            known = found[tp.partition].get(key)
                             if known is None or offset >= known[0]:
-                                found[tp.partition][record.key.decode()] = (offset, body)
+                                found[tp.partition][key] = (offset, body)
+                                stale[tp.partition].discard(key)
+                            else:
+                                stale[tp.partition].add(key)
         finally:
             await reader.stop()
         log.info("loaded %d partitions, %d records in %.2f s", len(ends), records, time.monotonic() - started)
 
-    def _open(self, partition: int, found: dict[str, tuple[int, bytes | None]]) -> None:
+    def _open(self, partition: int, end: int, found: dict[str, tuple[int, bytes | None]], stale: set[str]) -> None:
         owned = self._partitions.owned[partition]
         # The partition's own record first: it says which rules and which clock the others are read under.
         for key in sorted(found, key=lambda k: k != PARTITION_KEY):
             offset, body = found[key]
             if body is not None:
                 keeping.load(owned.state, key, offset, body)
+        owned.changelog_end = end
         owned.recovered = set(found)
+        owned.touched |= stale  # the newest on top again at once, so that compaction cannot keep the stale one
         owned.loaded_at = time.monotonic()
         owned.committed = None
         self._partitions.ready.add(partition)

@@ -17,10 +17,15 @@ from .partitions import Partitions
 
 
 def ticks(partitions: Partitions, prefix: str) -> list[Outgoing]:
-    """One Tick for each partition that is loaded. The log's first names it; until it is read back, the same name again."""
+    """One Tick for each partition that is loaded. The log's first names it; until it is read back, the same name again.
+
+    A log that held records when it was assigned may have its name in one that is not read yet: no Tick until then.
+    """
     found = []
     for partition in sorted(partitions.ready):
         owned = partitions.owned[partition]
+        if owned.state.log_id is None and owned.state.position < owned.events_end:
+            continue
         encoded = encode(Tick(log_id=owned.state.log_id or owned.first_log_id, occurred_at=now()), source=SOURCE)
         found.append(Outgoing(topics.events.full_name(prefix), partition, encoded.key, encoded.value, encoded.headers))
     return found
