@@ -166,8 +166,11 @@ def test_explain_tells_decisions_with_what_became_of_them(log: Log, holdfast: Ho
     log.write(topics.metrics, metrics(migration_id, state="paused"))
     log.write(topics.control, desired(migration_id))
     log.write(topics.decisions, first, first, again, lost)
+    asked = {"migration_id": migration_id, "cause_kind": "request", "actor": "ana", "verdict": "", "cause_id": "r-1"}
     log.write(
         topics.actions,
+        like(action, **asked, outcome="requested", revision=1, reason="lunch"),
+        like(action, **asked, outcome="effective", revision=2, reason="all stopped"),
         like(action, migration_id=migration_id, cause_id="a" * 32, outcome="requested", revision=1),
         like(action, migration_id=migration_id, cause_id="a" * 32, outcome="effective", revision=2),
         like(
@@ -187,6 +190,7 @@ def test_explain_tells_decisions_with_what_became_of_them(log: Log, holdfast: Ho
     assert "(asked again, 1, because the breach lasts); it is already (paused)." in ran.out
     assert "error-rate-rollback decided rollback" in ran.out
     assert "nothing was recorded of it yet: is holdfast actuator running?" in ran.out
+    assert "ana asked for a pause (lunch): pause #4 effective, by ana (asserted)" in ran.out
     assert ran.out.count("decided pause") == 2, "a repeated decision is told once"
     shown = json.loads(holdfast("explain", migration_id, "--json").out)
     assert [d["outcome"] and d["outcome"]["outcome"] for d in shown["decisions"]] == ["effective", "already", None]

@@ -66,6 +66,7 @@ def test_check_names_each_topic_that_is_wrong(
 
 
 def test_a_broker_that_is_away_is_exit_5_in_one_sentence(holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast_consoles.cli.topics.SECONDS", 3.0)
     monkeypatch.setenv("HOLDFAST_KAFKA__BOOTSTRAP_SERVERS", "127.0.0.1:1")
     ran = holdfast("topics", "check")
     assert ran.code == 5

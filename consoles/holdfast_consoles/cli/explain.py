@@ -29,18 +29,19 @@ def explain(which: Annotated[str, typer.Argument(metavar="ID", help="The migrati
     if one is None:
         raise UnknownMigration(migration_id)
     decisions = of_migration(kafka, topics.decisions, migration_id)
-    outcomes = newest_outcomes(of_migration(kafka, topics.actions, migration_id))
+    actions = of_migration(kafka, topics.actions, migration_id)
     if as_json:
-        print_json(_as_plain(one, decisions, outcomes))
+        print_json(_as_plain(one, decisions, actions))
         return
-    for sentence in sentences(one, decisions, outcomes):
+    for sentence in sentences(one, decisions, actions):
         typer.echo(sentence)
-    for n, command in enumerate(one.next_commands()):
+    next_commands = [command for command in one.next_commands() if not command.startswith("holdfast explain")]
+    for n, command in enumerate(next_commands):
         typer.echo(f"{'' if n else 'next':<5} {command}")
 
 
 def newest_outcomes(actions: Sequence[ActionRecorded]) -> dict[str, ActionRecorded]:
-    """Each cause's newest outcome: its highest revision."""
+    """Each cause's newest outcome: its highest revision; causes in the order in which they came."""
     newest: dict[str, ActionRecorded] = {}
     for action in actions:
         if action.cause_id not in newest or action.revision >= newest[action.cause_id].revision:
@@ -49,9 +50,11 @@ def newest_outcomes(actions: Sequence[ActionRecorded]) -> dict[str, ActionRecord
 
 
 def sentences(
-    one: Situation, decisions: Sequence[Decision], outcomes: dict[str, ActionRecorded], newest: int = NEWEST
+    one: Situation, decisions: Sequence[Decision], actions: Sequence[ActionRecorded], newest: int = NEWEST
 ) -> list[str]:
     """The explanation, a sentence a line; of decisions and requests only the ``newest`` are told."""
+    outcomes = newest_outcomes(actions)
+    began = {action.cause_id: action for action in reversed(actions)}
     told_so_far = [_now(one)]
     first = max(len(decisions) - newest, 0)
     if first:
@@ -60,7 +63,9 @@ def sentences(
     if not decisions:
         told_so_far.append("No trigger has decided anything.")
     asked = [action for action in outcomes.values() if action.cause_kind == "request"]
-    told_so_far += [f"At {clock(action.occurred_at)} a person asked: {told(action)}." for action in asked[-newest:]]
+    if len(asked) > newest:
+        told_so_far.append(f"{len(asked) - newest} earlier requests are in holdfast history {one.migration_id}.")
+    told_so_far += [_asked(began[action.cause_id], action) for action in asked[-newest:]]
     if one.figures is not None:
         quiet = [t.verdict for t in one.figures.triggers if t.reading in ("too_few", "absent", "missing", "no_data")]
         told_so_far += [f"Not judged at the moment: {verdict}." for verdict in quiet]
@@ -73,7 +78,7 @@ def _now(one: Situation) -> str:
     if one.desired is None:
         return f"{one.name} is {one.state()}; the ledger wants nothing of it."
     wanted = one.desired
-    guard = "" if one.over else f" Guard: {one.guard.sentence()}."
+    guard = "" if one.over else f" Guard: {one.guard.sentence().rstrip('?')}."
     return (
         f"{one.name} is {one.state()}: {wanted.set_by} set it to {wanted.desired} at {clock(wanted.occurred_at)}"
         f" ({wanted.reason}).{guard}"
@@ -91,11 +96,18 @@ def _decided(decision: Decision, outcome: ActionRecorded | None) -> str:
     return f"{what}; it is {outcome.outcome}{epoch}" + (f" ({reason})." if reason else ".")
 
 
-def _as_plain(one: Situation, decisions: list[Decision], outcomes: dict[str, ActionRecorded]) -> dict[str, Any]:
+def _asked(request: ActionRecorded, outcome: ActionRecorded) -> str:
+    """A request's first record carries the person's own reason, unless it was refused at once."""
+    wanted = "" if request.reason in ("", outcome.reason) else f" ({request.reason})"
+    return f"At {clock(request.occurred_at)} {request.actor} asked for a {request.kind}{wanted}: {told(outcome)}."
+
+
+def _as_plain(one: Situation, decisions: list[Decision], actions: list[ActionRecorded]) -> dict[str, Any]:
+    outcomes = newest_outcomes(actions)
     return {
         "migration_id": one.migration_id,
         "epoch": one.epoch,
-        "explanation": sentences(one, decisions, outcomes),
+        "explanation": sentences(one, decisions, actions),
         "decisions": [{"decision": d, "outcome": outcomes.get(d.decision_id)} for d in decisions[-NEWEST:]],
         "next": one.next_commands(),
     }

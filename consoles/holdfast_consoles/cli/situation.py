@@ -95,7 +95,10 @@ class Situation:
     def state(self) -> str:
         """The state in a word or two: what workers report, and what the ledger wants where that differs."""
         if self.figures is None:
-            return "starting" if self.desired is None or self.desired.desired == "run" else self.desired.desired
+            starts = self.desired is None or self.desired.desired in ("none", "run")
+            return (
+                "starting" if self.desired is None or starts else f"not reported yet, {self.desired.desired} requested"
+            )
         live = self.figures.state
         if live == "finished":
             return str(self.figures.outcome or live).replace("_", " ")

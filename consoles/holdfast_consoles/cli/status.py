@@ -108,6 +108,8 @@ def estimate(found: Estimate) -> str:
     why = found.state.replace("_", " ")
     if found.expected is None:
         return f"none ({why})"
+    if found.state == "done":
+        return f"ended {clock(found.expected)}"
     latest = "open" if found.latest is None else clock(found.latest)
     earliest = "now" if found.earliest is None else clock(found.earliest)
     return f"{clock(found.expected)} (between {earliest} and {latest}; {why})"
