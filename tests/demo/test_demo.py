@@ -1,10 +1,12 @@
 """`holdfast demo` as a newcomer runs it: the real command, its exit code, its report, and what it leaves behind."""
 
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,16 @@ REPORT_KEYS = {
     "scenario", "rows", "seed", "broker", "outcome", "verified", "checks", "decisions", "rows_changed_while_paused",
     "rows_not_restored", "application_writes", "application_writes_lost", "events", "wall_seconds",
 }  # fmt: skip
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for the demo's own folders, which PostgreSQL's user can pass through (pytest's is closed to others)."""
+    folder = Path(tempfile.mkdtemp(prefix="holdfast-test-"))
+    folder.chmod(0o711)
+    monkeypatch.setenv("TMPDIR", str(folder))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def demo(tmp_path: Path, *arguments: str) -> tuple[int, str, dict[str, Any]]:
@@ -57,20 +69,20 @@ def check_errors_report(code: int, output: str, report: dict[str, Any]) -> None:
     assert [d["outcome"] for d in report["decisions"] if d["action"] == "pause"][-1] == "superseded"
 
 
-def test_errors_over_the_in_process_broker(tmp_path: Path) -> None:
-    check_errors_report(*demo(tmp_path))
+def test_errors_over_the_in_process_broker(scratch: Path) -> None:
+    check_errors_report(*demo(scratch))
 
 
-def test_healthy_over_the_in_process_broker(tmp_path: Path) -> None:
-    code, output, report = demo(tmp_path, "--scenario", "healthy")
+def test_healthy_over_the_in_process_broker(scratch: Path) -> None:
+    code, output, report = demo(scratch, "--scenario", "healthy")
     assert (code, failed(report)) == (0, []), output
     assert (report["outcome"], report["decisions"], report["verified"]) == ("completed", [], True)
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("scenario", ["errors", "healthy"])
-def test_over_a_real_kafka(tmp_path: Path, kafka: Any, scenario: str) -> None:
-    code, output, report = demo(tmp_path, "--scenario", scenario, "--broker", kafka.bootstrap_servers, "--seed", "2")
+def test_over_a_real_kafka(scratch: Path, kafka: Any, scenario: str) -> None:
+    code, output, report = demo(scratch, "--scenario", scenario, "--broker", kafka.bootstrap_servers, "--seed", "2")
     if scenario == "errors":
         check_errors_report(code, output, report)
     else:
@@ -84,19 +96,19 @@ def test_over_a_real_kafka(tmp_path: Path, kafka: Any, scenario: str) -> None:
         ("tests.demo.runner_that_skips_part_of_its_undo", "rows_not_restored"),
     ],
 )
-def test_a_lying_runner_is_found_out(tmp_path: Path, runner: str, figure: str) -> None:
-    code, output, report = demo(tmp_path, "--runner", runner)
+def test_a_lying_runner_is_found_out(scratch: Path, runner: str, figure: str) -> None:
+    code, output, report = demo(scratch, "--runner", runner)
     assert code == 1, output
     assert report[figure] > 0
     assert len(failed(report)) >= 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_ended_half_way_it_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+def test_ended_half_way_it_leaves_nothing_running(scratch: Path, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "out"
     argv = [sys.executable, "-m", "holdfast_consoles", "demo", "--rows", str(ROWS)]
     with out.open("wb") as lines:
-        started = subprocess.Popen(argv, stdout=lines, stderr=lines, env={**os.environ, "TMPDIR": str(tmp_path)})
+        started = subprocess.Popen(argv, stdout=lines, stderr=lines)
         wait_for(lambda: b"rows/s" in out.read_bytes(), 60, "the demo's progress")
         children = psutil.Process(started.pid).children(recursive=True)
         assert len(children) > 5
@@ -107,7 +119,7 @@ def test_ended_half_way_it_leaves_nothing_running(tmp_path: Path, number: signal
         10,
         "every child's end",
     )
-    assert not list(tmp_path.glob("holdfast-demo-*")), out.read_text()
+    assert not list(scratch.glob("holdfast-demo-*")), out.read_text()
 
 
 @pytest.mark.parametrize("arguments", [["--broker", "nonsense"], ["--rows", "10"], ["--scenario", "nonsense"]])
@@ -124,7 +136,7 @@ def test_usage_is_refused_in_words(arguments: list[str]) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", [11, 12, 13, 14, 15])
 @pytest.mark.parametrize("broker", ["inprocess", "kafka"])
-def test_five_seeds_at_full_size(tmp_path: Path, kafka: Any, seed: int, broker: str) -> None:
+def test_five_seeds_at_full_size(scratch: Path, kafka: Any, seed: int, broker: str) -> None:
     where = kafka.bootstrap_servers if broker == "kafka" else broker
-    code, output, report = demo(tmp_path, "--seed", str(seed), "--broker", where, "--rows", "200000")
+    code, output, report = demo(scratch, "--seed", str(seed), "--broker", where, "--rows", "200000")
     check_errors_report(code, output, report)
