@@ -417,6 +417,21 @@ class StateTooNew(HoldfastError):
 
 
 @dataclass
+class ForeignLog(HoldfastError):
+    """A kept state belongs to another log than the partition's: the topic was made anew, or the stores were mixed."""
+
+    key: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return (
+            f"the state of {self.key} was kept beside log {self.found}, this partition's is {self.expected}: "
+            "give the processors the changelog that belongs to these events, or an empty one"
+        )
+
+
+@dataclass
 class FileUnreadable(Unusable):
     """A file that a command was given cannot be read."""
 

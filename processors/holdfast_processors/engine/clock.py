@@ -7,12 +7,21 @@ from .state import Migration, PartitionState
 
 
 def advance(state: PartitionState, record: LogRecord) -> None:
-    """Read the record's time. A gap in offsets (retention passed what was not read) is counted: baselines anew."""
+    """Read the record's time."""
     if state.started and record.offset > state.position:
-        state.log_gaps += 1
+        _log_gap(state, record.offset)
     state.started = True
     state.position = record.offset + 1
     state.now = record.timestamp if state.now is None else max(state.now, record.timestamp)
+
+
+def _log_gap(state: PartitionState, offset: int) -> None:
+    """Protocol 2: retention passed what was not read. Nobody knows when its rows fell: each worker's baseline begins anew."""
+    state.log_gaps += 1
+    for migration in state.migrations.values():
+        if offset > migration.offset + 1:  # a state kept beyond the gap has read what is missing here
+            for worker in migration.workers.values():
+                worker.baseline_due = True
 
 
 def tick(state: PartitionState, event: Tick, offset: int) -> Rejection | None:

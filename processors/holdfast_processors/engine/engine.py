@@ -22,7 +22,7 @@ from . import clock, health, rules, runs
 from .figures import due, figures
 from .judging import judge
 from .records import LogRecord, Output, Rejection
-from .state import PARTITION_KEY, TARGET_PREFIX, Migration, PartitionState
+from .state import PARTITION_KEY, Migration, PartitionState
 
 
 def step(state: PartitionState, record: LogRecord) -> Output:
@@ -57,8 +57,7 @@ def _broadcast(state: PartitionState, event: Event, record: LogRecord, output: O
             if state.rules_version != before:
                 output.urgent.add(PARTITION_KEY)
         case HealthSampled():
-            if health.sampled(state, event, record.offset):
-                output.touched.add(TARGET_PREFIX + event.target)
+            health.sampled(state, event)
         case CalibrationApplied():
             pass  # reserved: the estimator that it calibrates comes later
         case _:
@@ -113,6 +112,7 @@ def _worker_event(state: PartitionState, migration: Migration, event: WorkerEven
 def _deadlines(state: PartitionState, record: LogRecord, output: Output) -> None:
     """At a Tick: `for`, re-assertion, missing signals, and the end of what is remembered of a closed run."""
     now = state.now or 0
+    health.forget(state)
     for key, migration in list(state.migrations.items()):
         if record.offset <= migration.offset:
             continue  # protocol 3: replayed, and judged before

@@ -26,12 +26,14 @@ def live_state(state: PartitionState, migration: Migration) -> LiveState:
         return "rolling_back"
     if not any(w.state == "running" for w in live):
         return "paused"
+    return "stuck" if _stuck(state, migration) and not blind(state) else "running"
+
+
+def _stuck(state: PartitionState, migration: Migration) -> bool:
+    """No progress for longer than the floor and than eight typical gaps, in running time: a pause is not a stall."""
     judgement = state.rules.judgement
-    return (
-        "stuck"
-        if now - migration.progressed_ms > judgement.stuck_floor_seconds * 1000 and not blind(state)
-        else "running"
-    )
+    longest = max(judgement.stuck_floor_seconds * 1000, judgement.stuck_gap_factor * migration.typical_gap_ms)
+    return migration.running_ms - migration.progressed_running_ms > longest
 
 
 def due(state: PartitionState, migration: Migration) -> bool:

@@ -86,8 +86,10 @@ def _missing(
         return None
     if memory.missing is not None or blind(state) or trigger.on_missing == "ignore":
         return None
-    memory.missing = Episode(record.offset, now, migration.running_ms, now)
     action: TriggerAction = min(trigger.on_missing, trigger.action, key=lambda a: SEVERITY[a])
+    if migration.rolling_back() and action != "warn":
+        return None  # protocol 17
+    memory.missing = Episode(record.offset, now, migration.running_ms, now)
     if trigger.metric != "response_time_p95":
         heard = max(w.heard_ms for w in migration.workers.values())
         seen = Seen("missing", f"{trigger.metric} missing for {(now - heard) / 1000:.0f} s (no worker is heard)")

@@ -1,24 +1,26 @@
-"""States as bytes and back. A state carries the partition offset at which it was encoded (protocol 3)."""
+"""States as bytes and back. A state carries the partition offset at which it was encoded (protocol 3).
 
-from dataclasses import asdict
+A partition's record holds its targets' health too: a replay from it must not meet samples from its own future.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import orjson
-from pydantic import TypeAdapter
 
-from holdfast_schemas.errors import StateTooNew
+from holdfast_schemas.errors import ForeignLog, StateTooNew
 from holdfast_schemas.triggers import RuleSet
 
 from . import ENGINE_VERSION, STATE_VERSION
-from .state import PARTITION_KEY, TARGET_PREFIX, Migration, PartitionState, Target
-
-_MIGRATION = TypeAdapter(Migration)
-_TARGET = TypeAdapter(Target)
+from .panes import Panes
+from .state import PARTITION_KEY, Episode, Migration, PartitionState, Target, TriggerState, Worker
 
 
 def offset_of(state: PartitionState, key: str) -> int:
-    """The offset of the newest record that this encoding of the key includes."""
-    return state.position - 1
+    """The offset of the newest record that this encoding includes: in a replay a state may be beyond the position."""
+    migration = state.migrations.get(key)
+    return max(state.position - 1, -1 if migration is None else migration.offset)
 
 
 def encode(state: PartitionState, key: str) -> bytes | None:
@@ -32,28 +34,29 @@ def encode(state: PartitionState, key: str) -> bytes | None:
             "last_tick": state.last_tick,
             "blind_until_ms": state.blind_until_ms,
             "log_gaps": state.log_gaps,
+            "targets": {name: _plain(target) for name, target in state.targets.items()},
         }
-    elif key.startswith(TARGET_PREFIX):
-        target = state.targets.get(key.removeprefix(TARGET_PREFIX))
-        if target is None:
-            return None
-        body = asdict(target)
+    elif (migration := state.migrations.get(key)) is not None:
+        body = _plain(migration)
+        del body["offset"]  # beside the body: the same state is the same bytes wherever it was encoded
     else:
-        migration = state.migrations.get(key)
-        if migration is None:
-            return None
-        body = asdict(migration)
+        return None
     body |= {"state_version": STATE_VERSION, "engine_version": ENGINE_VERSION, "log_id": state.log_id}
-    return orjson.dumps(body, option=orjson.OPT_NON_STR_KEYS)
+    return orjson.dumps(body)
 
 
 def load(state: PartitionState, key: str, offset: int, body: bytes) -> None:
-    """Take a kept state in. Raises StateTooNew when a newer release wrote it."""
+    """Take a kept state in, the partition's own first.
+
+    Raises StateTooNew when a newer release wrote it, ForeignLog when it was kept beside another log.
+    """
     raw = orjson.loads(body)
     if (version := raw.pop("state_version")) > STATE_VERSION:
         raise StateTooNew(key, version, STATE_VERSION)
-    raw.pop("engine_version")
+    del raw["engine_version"]
     log_id = raw.pop("log_id")
+    if state.log_id is not None and log_id is not None and log_id != state.log_id:
+        raise ForeignLog(key, log_id, state.log_id)
     if key == PARTITION_KEY:
         state.log_id = log_id
         state.rules = RuleSet.model_validate_json(raw["rules"])
@@ -61,13 +64,46 @@ def load(state: PartitionState, key: str, offset: int, body: bytes) -> None:
         state.now = raw["now"]
         state.last_tick = None if raw["last_tick"] is None else tuple(raw["last_tick"])
         state.blind_until_ms, state.log_gaps = raw["blind_until_ms"], raw["log_gaps"]
+        state.targets = {name: _target(target) for name, target in raw["targets"].items()}
         state.kept_offset = offset
         state.position, state.started = offset + 1, True
-    elif key.startswith(TARGET_PREFIX):
-        target = _TARGET.validate_python(raw)
-        target.offset = offset
-        state.targets[target.name] = target
     else:
-        migration = _MIGRATION.validate_python(raw)
-        migration.offset = offset
-        state.migrations[key] = migration
+        state.migrations[key] = _migration(raw, offset)
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    """A dataclass as a dictionary without what is at its default: most of a state is."""
+    found: dict[str, Any] = {}
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if each.name == "panes":
+            found["panes"] = {str(window): panes.packed() for window, panes in value.items()}
+        elif each.name in ("workers", "triggers"):
+            found[each.name] = {name: _plain(inner) for name, inner in value.items()}
+        elif each.name in ("breach", "missing"):
+            if value is not None:
+                found[each.name] = _plain(value)
+        elif value != each.default:
+            found[each.name] = value
+    return found
+
+
+def _migration(raw: dict[str, Any], offset: int) -> Migration:
+    triggers = {
+        name: TriggerState(**{part: _episode(part, value) for part, value in kept.items()})
+        for name, kept in raw.pop("triggers").items()
+    }
+    workers = {name: Worker(**kept) for name, kept in raw.pop("workers").items()}
+    return Migration(**raw | {"offset": offset, "workers": workers, "triggers": triggers, "panes": _panes(raw)})
+
+
+def _target(raw: dict[str, Any]) -> Target:
+    return Target(**raw | {"panes": _panes(raw)})
+
+
+def _panes(raw: Mapping[str, Any]) -> dict[float, Panes]:
+    return {float(window): Panes.unpacked(packed) for window, packed in raw["panes"].items()}
+
+
+def _episode(name: str, value: Any) -> Any:
+    return Episode(**value) if name in ("breach", "missing") else value

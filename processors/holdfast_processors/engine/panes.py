@@ -1,15 +1,20 @@
 """Sliding windows from panes of a twelfth: three windows (a sixth, one, five) are sums over the same panes.
 
-Panes are aligned to log time, so every processor that reads the log cuts them at the same records.
+Panes are aligned to log time, so every processor that reads the log cuts them at the same records. A report is in the pane
+of its log time, whatever interval it covers: one that an outage held back counts when the broker had it (its rows are judged
+late, never lost, and the engine needs no clock but the log's).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
 from holdfast_schemas.sketch import Buckets, merge
 from holdfast_schemas.triggers import WINDOW_PANES
 
 FAST_PANES = WINDOW_PANES // 6
 SLOW_PANES = WINDOW_PANES * 5
+COARSE = 5
+"""Panes in one coarse pane: what only the slow window still reaches. Its far edge is exact to one of these."""
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class Panes:
 
     width_ms: int
     counts: dict[int, Pane] = field(default_factory=dict)
+    older: dict[int, Pane] = field(default_factory=dict)
     sketches: dict[int, Buckets] = field(default_factory=dict)
 
     @classmethod
@@ -52,23 +58,27 @@ class Panes:
         return cls(width_ms=max(1, round(window_seconds * 1000 / WINDOW_PANES)))
 
     def at(self, now_ms: int) -> Pane:
-        """The pane of this moment; what no window reaches any more is let go."""
+        """The pane of this moment; what left the window is made coarse, what no window reaches is let go."""
         index = now_ms // self.width_ms
         pane = self.counts.get(index)
         if pane is None:
-            self.forget(index - SLOW_PANES, index - WINDOW_PANES)
+            self._age(index)
             pane = self.counts[index] = Pane()
         return pane
 
     def sample(self, now_ms: int, buckets: Buckets) -> None:
-        """Add latencies to this moment's pane."""
-        merge(self.sketches.setdefault(now_ms // self.width_ms, {}), buckets)
+        """Add latencies to this moment's pane; those that left the window are let go."""
+        index = now_ms // self.width_ms
+        if index not in self.sketches:
+            for old in [i for i in self.sketches if i <= index - WINDOW_PANES]:
+                del self.sketches[old]
+        merge(self.sketches.setdefault(index, {}), buckets)
 
-    def forget(self, counts_to: int, sketches_to: int) -> None:
-        for index in [i for i in self.counts if i <= counts_to]:
-            del self.counts[index]
-        for index in [i for i in self.sketches if i <= sketches_to]:
-            del self.sketches[index]
+    def _age(self, index: int) -> None:
+        for old in [i for i in self.counts if i <= index - WINDOW_PANES]:
+            self.older.setdefault(old // COARSE, Pane()).add(self.counts.pop(old))
+        for old in [i for i in self.older if (i + 1) * COARSE <= index - SLOW_PANES + 1]:
+            del self.older[old]
 
     def total(self, now_ms: int, panes: int = WINDOW_PANES) -> Pane:
         """The sums over the newest ``panes`` panes up to this moment."""
@@ -77,6 +87,10 @@ class Panes:
         for index, pane in self.counts.items():
             if index > first:
                 total.add(pane)
+        if panes > WINDOW_PANES:
+            for index, pane in self.older.items():
+                if (index + 1) * COARSE > first + 1:
+                    total.add(pane)
         return total
 
     def samples(self, now_ms: int, panes: int = WINDOW_PANES) -> Buckets:
@@ -91,4 +105,25 @@ class Panes:
     def empty(self) -> None:
         """Forget everything: a resume starts its windows anew (protocol 15)."""
         self.counts.clear()
+        self.older.clear()
         self.sketches.clear()
+
+    def packed(self) -> list[Any]:
+        """As plain arrays: the smallest JSON that is still read by eye."""
+        return [
+            self.width_ms,
+            [[i, *astuple(p)] for i, p in self.counts.items()],
+            [[i, *astuple(p)] for i, p in self.older.items()],
+            [[i, list(b), list(b.values())] for i, b in self.sketches.items()],
+        ]
+
+    @classmethod
+    def unpacked(cls, packed: list[Any]) -> "Panes":
+        """The inverse of ``packed``."""
+        width_ms, counts, older, sketches = packed
+        return cls(
+            width_ms,
+            {i: Pane(*sums) for i, *sums in counts},
+            {i: Pane(*sums) for i, *sums in older},
+            {i: dict(zip(buckets, n, strict=True)) for i, buckets, n in sketches},
+        )

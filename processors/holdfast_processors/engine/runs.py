@@ -28,6 +28,8 @@ def admit(state: PartitionState, event: WorkerEvent, offset: int) -> tuple[Migra
                 f"run {event.run_id}; {event.migration_id} is run {migration.run_id} (start epoch {migration.start_epoch})",
             )
         return _begin(state, event, start_epoch, offset), None
+    if migration.closed_ms is not None:
+        return migration, Rejection("closed-run", f"run {event.run_id} is closed: nothing of it is judged any more")
     if migration.finished is not None and not isinstance(event, RunStarted | ErrorReported | WorkerFinished):
         return migration, Rejection(
             "finished-run", f"run {event.run_id} is finished ({migration.finished}); its counters are refused"
@@ -48,7 +50,7 @@ def _follows(migration: Migration, event: WorkerEvent, start_epoch: int | None) 
 
 def _begin(state: PartitionState, event: WorkerEvent, start_epoch: int | None, offset: int) -> Migration:
     now = state.now or 0
-    migration = Migration(event.migration_id, event.run_id, now, offset, seen_ms=now, progressed_ms=now)
+    migration = Migration(event.migration_id, event.run_id, now, offset, seen_ms=now)
     migration.start_epoch = start_epoch
     migration.resumed_epoch = start_epoch or 0
     if isinstance(event, RunStarted):
@@ -68,7 +70,8 @@ def started(state: PartitionState, migration: Migration, event: RunStarted) -> N
     if event.total_rows is not None:  # a worker that joins only to undo says none
         migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
         migration.rows_already_done = event.rows_already_done
-    migration.workers.setdefault(event.worker_id, Worker(event.seq, state.now or 0)).seq = event.seq
+    worker = migration.workers.setdefault(event.worker_id, Worker(event.seq, state.now or 0))
+    worker.seq, worker.heard_ms = event.seq, state.now or 0
 
 
 def progressed(state: PartitionState, migration: Migration, event: ProgressReported) -> Rejection | None:
@@ -86,7 +89,9 @@ def progressed(state: PartitionState, migration: Migration, event: ProgressRepor
     failed = event.error_count - worker.error_count
     processed = event.rows_processed - worker.rows_processed
     busy = event.busy_seconds - worker.busy_seconds
-    if not first_sight and event.resumed_epoch >= migration.resumed_epoch and event.state != "rolling_back":
+    counts = not first_sight and not worker.baseline_due
+    worker.baseline_due = False
+    if counts and event.resumed_epoch >= migration.resumed_epoch and event.state != "rolling_back":
         for panes in migration.panes.values():
             pane = panes.at(now)
             if attempted:
@@ -101,10 +106,17 @@ def progressed(state: PartitionState, migration: Migration, event: ProgressRepor
             if event.batch_duration is not None:
                 panes.sample(now, event.batch_duration.live())
     if processed or attempted or event.rows_undone > worker.rows_undone:
-        migration.progressed_ms = now
+        _progress_made(migration)
     _take(worker, event, now)
     _take_run(migration, event)
     return None
+
+
+def _progress_made(migration: Migration) -> None:
+    """Note that there was progress, and how long it usually takes (eight gaps without are a stall)."""
+    gap = migration.running_ms - migration.progressed_running_ms
+    migration.progressed_running_ms = migration.running_ms
+    migration.typical_gap_ms = (7 * migration.typical_gap_ms + gap) // 8 if migration.typical_gap_ms else gap
 
 
 def _backwards(worker: Worker, event: ProgressReported) -> str | None:
@@ -149,7 +161,8 @@ def run_finished(state: PartitionState, event: RunFinished) -> Rejection | None:
     migration = state.migrations.get(event.migration_id)
     if migration is None or migration.run_id != event.run_id:
         return Rejection("another-run", f"RunFinished of run {event.run_id}, which is not the one judged here")
-    migration.finished, migration.finished_ms = event.outcome, state.now
+    if migration.finished is None:  # the relay repeats itself: the watch window began with the first
+        migration.finished, migration.finished_ms = event.outcome, state.now
     return None
 
 
@@ -158,6 +171,8 @@ def run_closed(state: PartitionState, event: RunClosed) -> Rejection | None:
     migration = state.migrations.get(event.migration_id)
     if migration is None or migration.run_id != event.run_id:
         return Rejection("another-run", f"RunClosed of run {event.run_id}, which is not the one judged here")
+    if migration.closed_ms is not None:
+        return None
     migration.finished = migration.finished or "completed"
     migration.closed_ms = state.now
     migration.workers.clear()

@@ -26,6 +26,8 @@ class Worker:
     busy_seconds: float = 0.0
     applied_epoch: int = 0
     outcome: WorkerOutcome | None = None
+    baseline_due: bool = False
+    """After a gap in the log: the next report is a baseline, its rows are in no window."""
 
     def live(self, now_ms: int, dead_after_ms: float) -> bool:
         """Not finished, and heard lately."""
@@ -76,7 +78,10 @@ class Migration:
     running_ms: int = 0
     active_ms: int = 0
     seen_ms: int = 0
-    progressed_ms: int = 0
+    progressed_running_ms: int = 0
+    """``running_ms`` when rows were last attempted, processed or undone."""
+    typical_gap_ms: int = 0
+    """Running time between two such reports, smoothed."""
     finished: RunOutcome | None = None
     finished_ms: int | None = None
     closed_ms: int | None = None
@@ -102,8 +107,9 @@ class Target:
     """The health of one target, from the samples of its reporters."""
 
     name: str
-    offset: int
     sampled_ms: int
+    offset: int = -1
+    """Always -1: a target is kept in the partition's record, at the partition's offset."""
     seqs: dict[str, int] = field(default_factory=dict)
     panes: dict[float, Panes] = field(default_factory=dict)
 
