@@ -1,0 +1,101 @@
+"""Random logs for properties: several migrations, runs and workers, rules, health, repeats, garbage, gaps in time."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from holdfast_schemas.events import RunClosed, RunFinished
+
+from .a_log import Log, error_rule, run_id, worker_id
+
+MIGRATIONS = ("m", "n")
+ACTIONS = ("warn", "pause", "rollback")
+
+report = st.tuples(
+    st.just("progress"),
+    st.sampled_from(MIGRATIONS),
+    st.integers(1, 3),  # run
+    st.integers(1, 2),  # worker
+    st.sampled_from((0, 1, 20, 100, 400)),  # attempted
+    st.sampled_from((0.0, 0.05, 0.1, 0.12, 1.0)),  # share that fails
+    st.sampled_from(("running", "running", "running", "paused", "rolling_back")),
+    st.sampled_from((0, 0, 0, 1, 4)),  # resumed above the start epoch
+)
+other = st.tuples(
+    st.sampled_from(("started", "worker_finished", "finished", "closed", "repeat", "garbage", "backwards")),
+    st.sampled_from(MIGRATIONS),
+    st.integers(1, 3),
+    st.integers(1, 2),
+)
+rules = st.tuples(
+    st.just("rules"),
+    st.integers(1, 4),
+    st.lists(
+        st.tuples(
+            st.sampled_from((0.05, 0.1)),
+            st.sampled_from(ACTIONS),
+            st.sampled_from((12.0, 60.0)),
+            st.sampled_from((0, 100)),
+            st.sampled_from((">", ">=", "<")),
+        ),
+        max_size=3,
+    ),
+)
+time = st.tuples(st.just("time"), st.sampled_from((0.2, 1.0, 1.0, 4.9, 5.0, 31.0, 61.0)))
+ticks = st.tuples(st.just("ticks"), st.integers(1, 12))
+health = st.tuples(st.just("health"), st.sampled_from((100.0, 5000.0)), st.integers(1, 9))
+
+happenings = st.lists(st.one_of(report, report, report, other, rules, time, ticks, health), min_size=5, max_size=60)
+
+
+def built(happening: list[Any]) -> Log:
+    """The log of these happenings; it begins with a Tick."""
+    log = Log()
+    log.tick()
+    for what, *values in happening:
+        _add(log, what, values)
+    return log
+
+
+def _add(log: Log, what: str, values: list[Any]) -> None:
+    match what:
+        case "time":
+            log.wait(values[0])
+        case "ticks":
+            log.ticks(values[0])
+        case "health":
+            log.health(values[0], seq=values[1])
+        case "rules":
+            version, triggers = values
+            log.rules(
+                version,
+                *(
+                    error_rule(t, action, f"e{i}", window_seconds=w, min_attempted_rows=n, op=op)
+                    for i, (t, action, w, n, op) in enumerate(triggers)
+                ),
+            )
+        case "progress":
+            migration, run, worker, attempted, share, state, resumed = values
+            failed = round(attempted * share)
+            log.progress(attempted, failed, run, worker, migration, state=state, resumed_epoch=run + resumed)
+        case "repeat":
+            log.raw(log.records[-1].value, log.records[-1].key)
+        case "garbage":
+            log.raw(b"{", b"m")
+        case _:
+            _of_a_run(log, what, *values)
+
+
+def _of_a_run(log: Log, what: str, migration: str, run: int, worker: int) -> None:
+    match what:
+        case "started":
+            log.started(run, worker, migration, total_rows=10_000)
+        case "worker_finished":
+            log.worker_finished(run=run, worker=worker, migration=migration)
+        case "finished":
+            log.run_event(RunFinished, run, migration, outcome="completed")
+        case "closed":
+            log.run_event(RunClosed, run, migration)
+        case "backwards":
+            log.counters.pop((migration, run_id(run), worker_id(worker)), None)
+            log.progress(1, 0, run, worker, migration)
