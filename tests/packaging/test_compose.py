@@ -1,6 +1,8 @@
 """compose.yaml: its commands are commands, its variables are settings, its health checks ask what the services answer."""
 
+import asyncio
 import re
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,9 @@ import pytest
 import typer.main
 import yaml
 
+from holdfast_actuators import web as actuator_web
 from holdfast_consoles.cli.commands import app
+from holdfast_processors.runtime import web as processor_web
 from holdfast_schemas.settings import Settings, variables
 
 ROOT = Path(__file__).parents[2]
@@ -89,3 +93,33 @@ def test_the_image_installs_the_extras_of_the_services() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "[actuator,cli,processor]" in dockerfile
     assert 'ENTRYPOINT ["holdfast"]' in dockerfile
+
+
+def test_both_services_answer_that_path() -> None:
+    """Their own web servers, on free ports: what the health checks ask for is there, and another path is not."""
+    actuator = actuator_web.serve("127.0.0.1", 0, lambda: None, lambda: "")
+    try:
+        assert _status(actuator.server_address[1], "/healthz") == 200
+        assert _status(actuator.server_address[1], "/health") == 404
+    finally:
+        actuator.shutdown()
+        actuator.server_close()
+
+    async def processor() -> list[int]:
+        runner = await processor_web.serve("127.0.0.1", 0, lambda: None, lambda: "")
+        try:
+            port = runner.addresses[0][1]
+            return [await asyncio.to_thread(_status, port, path) for path in ("/healthz", "/health")]
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(processor()) == [200, 404]
+
+
+def _status(port: int, path: str) -> int:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
