@@ -41,11 +41,23 @@ rules = st.tuples(
         max_size=3,
     ),
 )
+stretch = st.tuples(
+    st.just("stretch"),
+    st.sampled_from(MIGRATIONS),
+    st.sampled_from((1, 1, 1, 2)),  # run
+    st.integers(1, 2),  # worker
+    st.integers(2, 45),  # seconds
+    st.sampled_from((20, 100, 400)),  # attempted a second
+    st.sampled_from((0.0, 0.05, 0.06, 0.12, 0.5)),
+    st.sampled_from((0, 0, 0, 1, 2)),  # resumed above the start epoch
+)
 time = st.tuples(st.just("time"), st.sampled_from((0.2, 1.0, 1.0, 4.9, 5.0, 31.0, 61.0)))
 ticks = st.tuples(st.just("ticks"), st.integers(1, 12))
 health = st.tuples(st.just("health"), st.sampled_from((100.0, 5000.0)), st.integers(1, 9))
 
-happenings = st.lists(st.one_of(report, report, report, other, rules, time, ticks, health), min_size=5, max_size=60)
+happenings = st.lists(
+    st.one_of(stretch, stretch, report, report, other, rules, time, ticks, health), min_size=4, max_size=25
+)
 
 
 def built(happening: list[Any]) -> Log:
@@ -78,6 +90,11 @@ def _add(log: Log, what: str, values: list[Any]) -> None:
             migration, run, worker, attempted, share, state, resumed = values
             failed = round(attempted * share)
             log.progress(attempted, failed, run, worker, migration, state=state, resumed_epoch=run + resumed)
+        case "stretch":
+            migration, run, worker, seconds, attempted, share, resumed = values
+            for _ in range(seconds):
+                log.tick(1)
+                log.progress(attempted, round(attempted * share), run, worker, migration, resumed_epoch=run + resumed)
         case "repeat":
             log.raw(log.records[-1].value, log.records[-1].key)
         case "garbage":

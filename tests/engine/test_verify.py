@@ -134,7 +134,6 @@ def _a_lost_worker() -> Iterator[tuple[object, str, object]]:
 
 
 def _a_pane_too_many() -> Iterator[tuple[object, str, object]]:
-    yield readings, "WINDOW_PANES", panes.WINDOW_PANES + 1
     whole = panes.Panes.total
     yield panes.Panes, "total", lambda self, now, count=12: whole(self, now, count + 1 if count == 12 else count)
 

@@ -97,7 +97,7 @@ def figures(state: PartitionState, migration: Migration) -> MigrationMetrics:
 def _readings(state: PartitionState, migration: Migration) -> list[TriggerReading]:
     found = []
     for trigger in state.rules.triggers:
-        seen = read(state, migration, trigger)
+        seen = read(state, migration, trigger, scales=True)
         breach = migration.triggers[trigger.id].breach
         tripped = seen.reading == "breach" and breach is not None and breach.decided_ms is not None
         found.append(

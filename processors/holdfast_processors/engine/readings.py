@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from holdfast_schemas.metrics import Reading
 from holdfast_schemas.sketch import Buckets, bucket, quantile
-from holdfast_schemas.triggers import OPS, WINDOW_PANES, Trigger
+from holdfast_schemas.triggers import OPS, Trigger
 
 from . import verdicts
-from .panes import FAST_PANES, SLOW_PANES, Panes
+from .panes import FAST_PANES, SLOW_PANES, Pane, Panes
 from .state import Migration, PartitionState
 
 NS_PER_MS = 1e6
@@ -26,31 +26,31 @@ class Seen:
     n: int | None = None
 
 
-def read(state: PartitionState, migration: Migration, trigger: Trigger) -> Seen:
-    """The trigger's view of the migration now."""
+def read(state: PartitionState, migration: Migration, trigger: Trigger, *, scales: bool = False) -> Seen:
+    """The trigger's view of the migration now; the fast and the slow window only where they are shown (``scales``)."""
     if trigger.metric == "response_time_p95":
         return _health(state, migration, trigger)
     panes = migration.panes[trigger.window_seconds]
     if trigger.metric == "batch_duration_p95":
         return _quantile(trigger, panes, state.now or 0)
-    return _rate(trigger, panes, state.now or 0)
+    return _rate(trigger, panes, state.now or 0, scales)
 
 
-def _rate(trigger: Trigger, panes: Panes, now: int) -> Seen:
+def _rate(trigger: Trigger, panes: Panes, now: int, scales: bool) -> Seen:
     total = panes.total(now)
-    observed = _value(trigger, panes, now, WINDOW_PANES)
+    observed = _value(trigger, total)
     if observed is None:
         return Seen("no_data", verdicts.no_data(trigger), n=0)
     if total.n < trigger.min_attempted_rows:
         return Seen("too_few", verdicts.too_few(total.n, trigger.min_attempted_rows), observed, k=total.k, n=total.n)
-    fast, slow = _value(trigger, panes, now, FAST_PANES), _value(trigger, panes, now, SLOW_PANES)
+    fast = _value(trigger, panes.total(now, FAST_PANES)) if scales else None
+    slow = _value(trigger, panes.total(now, SLOW_PANES)) if scales else None
     k = total.k if trigger.metric == "error_rate" else None
     return _compare(trigger, observed, fast, slow, k, total.n if k is not None else None)
 
 
-def _value(trigger: Trigger, panes: Panes, now: int, count: int) -> float | None:
+def _value(trigger: Trigger, total: Pane) -> float | None:
     """error_rate = failed / attempted; average_processing_time = busy seconds a row; rows_per_second over active time."""
-    total = panes.total(now, count)
     if trigger.metric == "error_rate":
         return total.k / total.n if total.n else None
     if trigger.metric == "average_processing_time":

@@ -69,6 +69,8 @@ def started(state: PartitionState, migration: Migration, event: RunStarted) -> N
         migration.start_epoch = max(migration.start_epoch or 0, event.start_epoch)
     if event.total_rows is not None:  # a worker that joins only to undo says none
         migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
+    if not migration.workers:
+        # What was done before this run; a worker that comes later would count what its predecessors reported again.
         migration.rows_already_done = event.rows_already_done
     worker = migration.workers.setdefault(event.worker_id, Worker(event.seq, state.now or 0))
     worker.seq, worker.heard_ms = event.seq, state.now or 0
