@@ -1,6 +1,7 @@
 """Golden: a recorded log (JSON lines) and what the three default triggers decide on it, to the byte.
 
-A change here is a change of what Holdfast decides: raise ENGINE_VERSION with it. Write anew: ``python -m tests.engine.test_golden``.
+A change here is a change of what Holdfast decides: raise ENGINE_VERSION with it.
+Write anew: ``python -m tests.engine.test_golden``.
 """
 
 from pathlib import Path
