@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
@@ -36,18 +36,23 @@ class Stage:
     app_dsn: str
     ledger_dsn: str
     children: contextlib.ExitStack
+    processes: dict[str, ChildProcess] = field(default_factory=dict)
 
     def environment(self) -> dict[str, str]:
         """The environment of every process: ours, without settings that are not the demo's."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         return {**kept, "HOLDFAST_CONFIG": str(self.config), "PYTHONUNBUFFERED": "1"}
 
-    def start(self, name: str, argv: Sequence[str]) -> ChildProcess:
+    def start(self, name: str, argv: Sequence[str], **variables: str) -> ChildProcess:
         """Start a process whose log is ``NAME.log`` in the demo's folder; it ends with the stage."""
         child = ChildProcess(
-            argv, log_path=self.folder / f"{name}.log", env=self.environment(), grace_seconds=STOP_SECONDS
+            argv,
+            log_path=self.folder / f"{name}.log",
+            env={**self.environment(), **variables},
+            grace_seconds=STOP_SECONDS,
         )
-        return self.children.enter_context(child)
+        self.processes[name] = self.children.enter_context(child)
+        return child
 
     def run(self, name: str, argv: Sequence[str], seconds: float) -> str:
         """Run a process to its end and return what it printed. Raises DemoFailed when it does not exit 0."""
