@@ -10,7 +10,7 @@ from holdfast_schemas.settings import Settings
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.partitioner import partition_of
 from holdfast_schemas.transport.publish import partitions_of
-from holdfast_schemas.transport.reading import plain_consumer, read_to_end
+from holdfast_schemas.transport.reading import messages_to_end, plain_consumer, received_from
 from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.transport.topics import T, Topic
 
@@ -60,7 +60,8 @@ def of_migration(kafka: KafkaSettings, topic: Topic[T], migration_id: str) -> li
     finally:
         consumer.close()
     found: dict[str, T] = {}
-    for received in read_to_end(kafka, topic, [partition_of(migration_id, count)]):
-        if received.record.key() == migration_id:
+    partition = partition_of(migration_id, count)
+    for message in messages_to_end(kafka, topic.full_name(kafka.topic_prefix), [partition]):
+        if message.key() == migration_id.encode() and (received := received_from(topic, message)) is not None:
             found.setdefault(received.record.identity(), received.record)
     return list(found.values())

@@ -1,57 +1,22 @@
 """Where a migration stands: its figures, what the ledger wants of it, and whether it is guarded. Read from topics alone."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+
+from confluent_kafka import Message
 
 from holdfast_schemas.desired_state import DesiredState
 from holdfast_schemas.errors import Undecodable
-from holdfast_schemas.leases import GuardLease
 from holdfast_schemas.metrics import MigrationMetrics
-from holdfast_schemas.record import from_milliseconds
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
 from holdfast_schemas.transport.partitioner import partition_of
-from holdfast_schemas.transport.publish import partitions_of
-from holdfast_schemas.transport.reading import Received, messages_to_end, plain_consumer, read_to_end
+from holdfast_schemas.transport.reading import messages_to_end, received_from
 from holdfast_schemas.transport.security import KafkaSettings
-from holdfast_schemas.watches import Watched
 
-from .figures import age
+from .guard import Guard, guards, partitions
 
 log = logging.getLogger("holdfast.cli")
-BEATS_READ = 40
-"""Of leases and watches only this many offsets a partition are read: more than a lease's length of beats."""
-
-
-@dataclass(frozen=True)
-class Guard:
-    """The guard of one partition, as the log shows it at ``at``."""
-
-    beat: Received[GuardLease] | None
-    renewed: Received[GuardLease] | None
-    watched: Received[Watched] | None
-    at: datetime
-
-    @property
-    def held(self) -> bool:
-        """Whether a lease that was renewed has not run out."""
-        return self.renewed is not None and self._since(self.renewed) < self.renewed.record.lease_seconds
-
-    def sentence(self) -> str:
-        """The lease's age, or the link that is missing and whom to ask."""
-        if self.beat is None or self._since(self.beat) > self.beat.record.lease_seconds:
-            heard = "" if self.beat is None else f" for {age(self._since(self.beat))}"
-            return f"NO GUARD: no lease beat{heard}: is holdfast actuator running?"
-        if not self.beat.record.renewed:
-            still = "lease runs out" if self.held else "NO GUARD"
-            return f"{still}: {self.beat.record.missing}"
-        judged = "never judged" if self.watched is None else f"judged {age(self._since(self.watched))} ago"
-        return f"lease renewed {age(self._since(self.beat))} ago by {self.beat.record.actuator}, {judged}"
-
-    def _since(self, received: Received[GuardLease] | Received[Watched]) -> float:
-        return (self.at - from_milliseconds(received.timestamp_ms)).total_seconds()
 
 
 @dataclass(frozen=True)
@@ -124,46 +89,37 @@ class Situation:
 
 def situations(kafka: KafkaSettings) -> list[Situation]:
     """Every migration that metrics or control know, by id. Raises TopicMissing, BrokerUnreachable."""
-    metrics = {r.record.migration_id: r.record for r in read_to_end(kafka, topics.metrics)}
+    metrics = _newest_metrics(kafka)
     wanted = _desired(kafka)
     known = sorted(metrics.keys() | wanted.keys())
     if not known:
         return []
-    count = _partitions(kafka)
-    guards = _guards(kafka, sorted({partition_of(name, count) for name in known}))
-    return [Situation(n, metrics.get(n), wanted.get(n), guards[partition_of(n, count)]) for n in known]
+    count = partitions(kafka)
+    held = guards(kafka, sorted({partition_of(name, count) for name in known}))
+    return [Situation(n, metrics.get(n), wanted.get(n), held[partition_of(n, count)]) for n in known]
 
 
 def situation(kafka: KafkaSettings, migration_id: str) -> Situation | None:
     """One migration; None where no topic knows it. Raises TopicMissing, BrokerUnreachable."""
-    partition = partition_of(migration_id, _partitions(kafka))
-    metrics = None
-    for received in read_to_end(kafka, topics.metrics, [partition]):
-        if received.record.migration_id == migration_id:
-            metrics = received.record
+    partition = partition_of(migration_id, partitions(kafka))
+    metrics = _newest_metrics(kafka, [partition], migration_id).get(migration_id)
     desired = _desired(kafka, [partition]).get(migration_id)
     if metrics is None and desired is None:
         return None
-    return Situation(migration_id, metrics, desired, _guards(kafka, [partition])[partition])
+    return Situation(migration_id, metrics, desired, guards(kafka, [partition])[partition])
 
 
-def newest_watched(kafka: KafkaSettings) -> Mapping[int, Received[Watched] | None]:
-    """Each partition's newest Watched; None where there is none."""
-    found: dict[int, Received[Watched] | None] = dict.fromkeys(range(_partitions(kafka)))
-    found.update({r.partition: r for r in read_to_end(kafka, topics.watches, last=BEATS_READ)})
-    return found
-
-
-def _guards(kafka: KafkaSettings, partitions: list[int]) -> dict[int, Guard]:
-    beats: dict[int, Received[GuardLease]] = {}
-    renewed: dict[int, Received[GuardLease]] = {}
-    for beat in read_to_end(kafka, topics.leases, partitions, last=BEATS_READ):
-        beats[beat.partition] = beat
-        if beat.record.renewed:
-            renewed[beat.partition] = beat
-    watched = {r.partition: r for r in read_to_end(kafka, topics.watches, partitions, last=BEATS_READ)}
-    at = datetime.now(UTC)
-    return {p: Guard(beats.get(p), renewed.get(p), watched.get(p), at) for p in partitions}
+def _newest_metrics(
+    kafka: KafkaSettings, partitions: list[int] | None = None, only: str | None = None
+) -> dict[str, MigrationMetrics]:
+    """The newest figures of each migration, or of one: an hour of seconds is passed over, only the last are decoded."""
+    newest: dict[str | bytes | None, Message] = {}
+    wanted = None if only is None else only.encode()
+    for message in messages_to_end(kafka, topics.metrics.full_name(kafka.topic_prefix), partitions):
+        if wanted is None or message.key() == wanted:
+            newest[message.key()] = message
+    found = [received_from(topics.metrics, message) for message in newest.values()]
+    return {r.record.migration_id: r.record for r in found if r is not None}
 
 
 def _desired(kafka: KafkaSettings, partitions: list[int] | None = None) -> dict[str, DesiredState]:
@@ -184,11 +140,3 @@ def _desired(kafka: KafkaSettings, partitions: list[int] | None = None) -> dict[
         if name not in newest or state.epoch >= newest[name].epoch:
             newest[name] = state
     return newest
-
-
-def _partitions(kafka: KafkaSettings) -> int:
-    consumer = plain_consumer(kafka)
-    try:
-        return partitions_of(consumer, kafka, topics.metrics.full_name(kafka.topic_prefix))
-    finally:
-        consumer.close()
