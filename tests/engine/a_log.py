@@ -138,3 +138,24 @@ def judge(log: Log | Iterable[LogRecord], state: PartitionState | None = None) -
 
 def decisions(log: Log | Iterable[LogRecord]) -> list[Decision]:
     return [d for output in judge(log)[1] for d in output.decisions]
+
+
+def begun(**fields: object) -> Log:
+    """A run under the default rules, one worker, its baseline taken."""
+    log = Log()
+    log.tick()
+    log.started(**fields)  # type: ignore[arg-type]
+    log.progress(0)
+    log.tick(1)
+    return log
+
+
+def ruled(*triggers: Trigger) -> Log:
+    """The same under rules of one's own (version 1)."""
+    log = Log()
+    log.tick()
+    log.rules(1, *triggers)
+    log.started()
+    log.progress(0)
+    log.tick(1)
+    return log
