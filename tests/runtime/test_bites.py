@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka.partitioner import DefaultPartitioner
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now
@@ -25,11 +25,27 @@ pytestmark = pytest.mark.kafka
 FAULTY = ("-m", "tests.runtime.faulty_processor")
 
 
+COORDINATOR_MOVES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+
+
 def committed(kafka: KafkaSettings, group: str, topic: str, partition: int = 0) -> int:
-    """The group's committed position, 0 when there is none."""
+    """The group's committed position, 0 when there is none. A young broker first makes the topic that holds it."""
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": group, "log_level": 0})
+
+    def asked() -> list[TopicPartition]:
+        try:
+            return consumer.committed([TopicPartition(topic, partition)], timeout=10)
+        except KafkaException as error:
+            if error.args[0].code() not in COORDINATOR_MOVES:
+                raise
+            return []
+
     try:
-        return max(0, consumer.committed([TopicPartition(topic, partition)], timeout=10)[0].offset)
+        return max(0, wait_for(asked, 15, "the group's coordinator", 0.1)[0].offset)
     finally:
         consumer.close()
 
