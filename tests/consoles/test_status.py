@@ -8,7 +8,7 @@ import pytest
 
 from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.decisions import Decision
-from holdfast_schemas.desired_state import DesiredState
+from holdfast_schemas.desired_state import Answer, DesiredState
 from holdfast_schemas.leases import GuardLease
 from holdfast_schemas.metrics import Estimate, MigrationMetrics
 from holdfast_schemas.record import Record, now
@@ -102,6 +102,23 @@ def test_figures_of_an_earlier_run_are_not_shown_for_a_new_one(log: Log, holdfas
     ran = holdfast("status", migration_id)
     assert f"{migration_id}#9  starting" in ran.out
     assert "4,558" not in ran.out
+
+
+def test_a_start_that_waits_says_for_what(log: Log, holdfast: Holdfast, migration_id: str) -> None:
+    answer = Answer(request_id=RUN_OF_TODAY, result="waiting", reason="required signals are not there: slow")
+    log.write(topics.control, desired(migration_id, desired="none", epoch=0, answers=answer))
+    ran = holdfast("status", migration_id)
+    assert f"{migration_id}#0  starting" in ran.out
+    assert "waits: required signals are not there: slow" in ran.out
+    assert "wanted" not in ran.out
+
+
+def test_a_state_that_is_sent_again_is_as_old_as_its_first_sending(
+    log: Log, holdfast: Holdfast, migration_id: str
+) -> None:
+    first = now() - timedelta(minutes=50)
+    log.write(topics.control, desired(migration_id, occurred_at=first), desired(migration_id))
+    assert "set by trigger:error-rate-rollback 50 min ago" in holdfast("status", migration_id).out
 
 
 RUN_OF_TODAY = "0198c0de-0000-7000-8000-0000000000ff"

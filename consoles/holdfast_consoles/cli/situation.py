@@ -123,7 +123,10 @@ def _newest_metrics(
 
 
 def _desired(kafka: KafkaSettings, partitions: list[int] | None = None) -> dict[str, DesiredState]:
-    """The newest desired state of each migration; a tombstone takes it away."""
+    """The newest desired state of each migration, since when it stands; a tombstone takes it away.
+
+    A state is sent again with each answer to a runner: the newest answer counts, and the time of the first sending.
+    """
     newest: dict[str, DesiredState] = {}
     for message in messages_to_end(kafka, topics.control.full_name(kafka.topic_prefix), partitions):
         key = message.key() or b""
@@ -137,6 +140,9 @@ def _desired(kafka: KafkaSettings, partitions: list[int] | None = None) -> dict[
         except Undecodable as why:  # a newer release's: what older ones said still stands
             log.warning("control-%s@%s is left out: %s", message.partition(), message.offset(), why)
             continue
-        if name not in newest or state.epoch >= newest[name].epoch:
+        before = newest.get(name)
+        if before is None or state.epoch > before.epoch:
             newest[name] = state
+        elif state.epoch == before.epoch:
+            newest[name] = state.model_copy(update={"occurred_at": before.occurred_at})
     return newest

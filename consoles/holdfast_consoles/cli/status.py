@@ -66,7 +66,9 @@ def as_plain(one: Situation) -> dict[str, Any]:
 
 def _lines(one: Situation) -> list[tuple[str, str]]:
     lines = []
-    if one.desired is not None:
+    if one.desired is not None and one.desired.answers is not None and one.desired.answers.result == "waiting":
+        lines.append(("start", f"waits: {one.desired.answers.reason}"))
+    if one.desired is not None and one.desired.desired != "none":
         since = ago(one.desired.occurred_at)
         lines.append(("wanted", f"{one.desired.desired}, set by {one.desired.set_by} {since}: {one.desired.reason}"))
     figures = one.figures
