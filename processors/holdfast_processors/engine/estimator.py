@@ -1,12 +1,13 @@
-"""When the migration ends: rows left over the pace of active time, at two scales; their spread is the range.
+"""When the migration ends: rows left over the windowed pace of active time at several scales; their spread is the range.
 
 Active time leaves pauses and stalls off the clock. The full estimator (work-domain knots, calibration) comes later.
 """
 
 from holdfast_schemas.metrics import Estimate
 from holdfast_schemas.record import from_milliseconds
+from holdfast_schemas.triggers import WINDOW_PANES
 
-from .panes import SLOW_PANES
+from .panes import FAST_PANES, SLOW_PANES
 from .rules import display_window
 from .state import Migration, PartitionState
 
@@ -41,12 +42,11 @@ def estimate(state: PartitionState, migration: Migration) -> Estimate:
 
 
 def _paces(state: PartitionState, migration: Migration) -> list[float]:
-    """Rows a millisecond of active time: over the window, over five, and over the run."""
+    """Rows a millisecond of active time at each scale that has some: a sixth of the window, the window, five of it."""
     now, panes = state.now or 0, migration.panes[display_window(state)]
     found = []
-    for total in (panes.total(now), panes.total(now, SLOW_PANES)):
+    for scale in (FAST_PANES, WINDOW_PANES, SLOW_PANES):
+        total = panes.total(now, scale)
         if total.active_ms and total.rows:
             found.append(total.rows / total.active_ms)
-    if migration.active_ms and (rows := migration.total_of("rows_processed")):
-        found.append(rows / migration.active_ms)
     return found

@@ -20,6 +20,16 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
+def told_apart(value: float, limit: float) -> str:
+    """The number with as many digits as it takes not to read like the limit: `0.0504 > 0.05`, never `0.050 > 0.05`."""
+    text = number(value)
+    for digits in range(4, 10):
+        if value == limit or float(text.replace(",", "")) != limit:
+            break
+        text = f"{value:.{digits}f}"
+    return text
+
+
 def seconds(value: float) -> str:
     return f"{value:g} s"
 
@@ -32,7 +42,7 @@ def threshold(trigger: Trigger) -> str:
 def compared(trigger: Trigger, observed: float, k: int | None, n: int | None, *, breach: bool) -> str:
     """The verdict on a signal that is there."""
     unit = METRIC_UNITS[trigger.metric]
-    shown = number(observed) + (f" {unit}" if unit else "")
+    shown = told_apart(observed, trigger.threshold) + (f" {unit}" if unit else "")
     op = trigger.op if breach else f"not {trigger.op}"
     counts = ""
     if k is not None and n:
