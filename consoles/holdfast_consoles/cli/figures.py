@@ -29,9 +29,9 @@ def clock(then: datetime) -> str:
 
 
 def figure(value: float | None, unit: str = "", *, digits: int = 3) -> str:
-    """A reading with its unit; a missing one is a dash, never a zero."""
+    """A reading with its unit; a missing one is said to be missing, never a zero."""
     if value is None:
-        return "-"
+        return f"no {unit} yet" if unit in ("rows/s", "s a row") else "absent"
     shown = f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.{digits}g}"
     return f"{shown} {unit}".rstrip()
 

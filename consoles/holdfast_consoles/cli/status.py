@@ -120,10 +120,10 @@ def estimate(found: Estimate) -> str:
 def _rates(figures: MigrationMetrics) -> str:
     return ", ".join(
         (
-            f"{figure(figures.rows_per_second)} rows/s",
+            figure(figures.rows_per_second, "rows/s"),
             f"error rate {figure(figures.error_rate)}",
-            f"{figure(figures.average_processing_time)} s a row",
-            f"batches p95 {figure(figures.batch_duration_p95_ms)} ms",
-            f"response time p95 {figure(figures.response_time_p95_ms)} ms",
+            figure(figures.average_processing_time, "s a row"),
+            f"batches p95 {figure(figures.batch_duration_p95_ms, 'ms')}",
+            f"response time p95 {figure(figures.response_time_p95_ms, 'ms')}",
         )
     )
