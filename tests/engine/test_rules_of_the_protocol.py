@@ -261,3 +261,14 @@ def test_rule_21_repeated_samples_are_dropped_and_judged_at_the_next_tick() -> N
     log.tick(1)
     assert [d.kind for d in decisions(log)] == ["breach"]
     assert judge(log)[0].fresh_targets() == ("orders",)
+
+
+def test_rule_3_deadlines_of_one_tick_come_in_an_order_that_no_load_changes() -> None:
+    log = Log()
+    log.tick()
+    for name in ("n", "m"):
+        log.started(migration=name)
+        log.progress(0, migration=name)
+    log.ticks(29)
+    log.tick(2)
+    assert [d.migration_id for d in decisions(log)] == sorted(d.migration_id for d in decisions(log)) != []

@@ -11,7 +11,7 @@ CLEAN_SHARE = 0.30
 """No bad row in this first part of the table, so that the window is diluted when the bad ones begin."""
 BAD_TEXTS = ("", "N/A", "12,50", "EUR 9.99", "1.2.3", "twelve", "--", "9.99 -")
 CLUSTER_ROWS = (4, 16)
-GAP_ROWS = (4, 20)
+GAP_ROWS = (4, 14)
 """Bad rows come in clusters; the gaps between are kept shorter than what would take the share under 30 %."""
 FILLED_SHARE = 0.30
 

@@ -113,7 +113,8 @@ def _deadlines(state: PartitionState, record: LogRecord, output: Output) -> None
     """At a Tick: `for`, re-assertion, missing signals, and the end of what is remembered of a closed run."""
     now = state.now or 0
     health.forget(state)
-    for key, migration in list(state.migrations.items()):
+    for key in sorted(state.migrations):  # in the same order, whichever was loaded first
+        migration = state.migrations[key]
         if record.offset <= migration.offset:
             continue  # protocol 3: replayed, and judged before
         if migration.closed_ms is not None:
