@@ -69,8 +69,20 @@ def check_errors_report(code: int, output: str, report: dict[str, Any]) -> None:
     assert [d["outcome"] for d in report["decisions"] if d["action"] == "pause"][-1] == "superseded"
 
 
-def test_errors_over_the_in_process_broker(scratch: Path) -> None:
-    check_errors_report(*demo(scratch))
+def figures_apart(line: str) -> str:
+    """A line of output with every number replaced: the README's were another run's."""
+    return re.sub(r"\d[\d,.]*", "#", line.strip())
+
+
+def test_errors_over_the_in_process_broker_and_as_the_readme_shows_it(scratch: Path) -> None:
+    code, output, report = demo(scratch)
+    check_errors_report(code, output, report)
+    shown = (Path(__file__).parents[2] / "README.md").read_text().split("shortened:\n\n```\n")[1].split("\n```")[0]
+    printed = iter(figures_apart(line) for line in output.splitlines())
+    promised = [figures_apart(line) for line in shown.splitlines()]
+    assert len(promised) == 12
+    for line in promised:
+        assert line in printed, f"the README shows a line that the demo did not print (there): {line}"
 
 
 def test_healthy_over_the_in_process_broker(scratch: Path) -> None:

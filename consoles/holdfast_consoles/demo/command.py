@@ -112,8 +112,9 @@ def _verify(on: Stage, play: Play) -> None:
     child = on.start("verify", [*HOLDFAST, "verify"])
     code = child.wait(120)
     play.report.verified = code == 0
-    tail = child.log_tail(3).replace("\n", " | ")
-    play.check(Check("`holdfast verify` agrees: the same log judged again", code == 0, tail))
+    said = child.log_tail(2 if code == 0 else 12).splitlines()
+    detail = said[0].strip() if code == 0 and said else " | ".join(said)
+    play.check(Check("`holdfast verify` agrees: the same log judged again", code == 0, detail))
 
 
 @contextlib.contextmanager

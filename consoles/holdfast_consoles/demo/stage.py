@@ -109,7 +109,7 @@ def _database(server: EmbeddedPostgres, name: str) -> str:
 
 def _broker(broker: str, folder: Path, servers: contextlib.ExitStack, say: Say) -> KafkaSettings:
     if broker == "inprocess":
-        say(f"starting librdkafka's in-process broker: {LIMITS}")
+        say(LIMITS)
         started = servers.enter_context(InProcessBroker())
         started.touch(all_topics())
         return KafkaSettings(bootstrap_servers=started.bootstrap_servers, allow_unstamped=True)
