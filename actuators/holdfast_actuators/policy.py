@@ -25,6 +25,8 @@ def rule_on_decision(
     """A trigger's decision. The order is the policy: what needs no act comes first, then what is out of date."""
     if run is None:
         return Ruling("refused", f"run {decision.run_id} is not known to the ledger")
+    if run.state == "closed":
+        return _after_the_end(decision, run)
     if run.mode == "observe":
         return Ruling("noted", "observe mode: reported and judged, not guarded")
     if decision.trigger_mode == "shadow":
@@ -35,7 +37,7 @@ def rule_on_decision(
         return Ruling("refused", f"run {decision.run_id} was followed by {migration.run_id}")
     if decision.superseded_by is not None:
         return Ruling("superseded", f"decision {decision.superseded_by} on the same event is severer")
-    if run.state in ("finished", "closed"):
+    if run.state == "finished":
         return _after_the_end(decision, run)
     if decision.based_on_epoch < migration.resumed_epoch:
         return Ruling("superseded", f"judged from before the resume at #{migration.resumed_epoch}")

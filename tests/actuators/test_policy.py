@@ -47,6 +47,9 @@ DECISIONS = [
     ("a rollback in the watch window", {"action": "rollback"}, {}, {"state": "finished", "outcome": "completed"}, 1, "held", None, "person"),
     ("a rollback after it", {"action": "rollback"}, {}, {"state": "closed", "outcome": "completed"}, 1, "refused", None, "closed"),
     ("a warning in the watch window", {"action": "warn"}, {}, {"state": "finished"}, 1, "noted", None, ""),
+    ("a warning after it", {"action": "warn"}, {}, {"state": "closed", "outcome": "completed"}, 1, "refused", None, "closed"),
+    ("an observed run's after it", {"action": "pause"}, {}, {"mode": "observe", "state": "closed"}, 1, "refused", None, "closed"),
+    ("an observed run's beside a guarded one", {"action": "pause"}, {"run_id": OTHER}, {"mode": "observe"}, 1, "noted", None, ""),
     ("a run that was followed", {"action": "rollback"}, {"run_id": OTHER}, {}, 1, "refused", None, OTHER),
 ]  # fmt: skip
 
