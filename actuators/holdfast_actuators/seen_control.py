@@ -1,23 +1,27 @@
 """What stands on holdfast.control: the epochs that were sent, by us or by an actuator with another ledger."""
 
+import re
+
 from confluent_kafka import Message
 
 from holdfast_schemas.desired_state import TOMBSTONE_EPOCH
 from holdfast_schemas.errors import Undecodable
+from holdfast_schemas.identity import NAME_PATTERN
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
 
 
 def epoch_of(message: Message) -> tuple[str, int] | None:
-    """(migration_id, epoch) of a record or a tombstone; None where it says none."""
+    """(migration_id, epoch) of a record or a tombstone; None where it says none, whatever bytes it has."""
     key = message.key()
-    name = key.decode() if isinstance(key, bytes) else str(key)
+    name = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
     value = message.value()
     if value is None:
         found = message.headers() or []
         headers = dict(found.items() if isinstance(found, dict) else found)
         epoch = headers.get(TOMBSTONE_EPOCH)
-        return (name, int(epoch)) if epoch is not None and name else None
+        ours = isinstance(epoch, bytes) and re.fullmatch(rb"[0-9]{1,18}", epoch) and re.fullmatch(NAME_PATTERN, name)
+        return (name, int(epoch or 0)) if ours else None
     try:
         record = decode(topics.control, value.encode() if isinstance(value, str) else value, check_key=False)
     except Undecodable:
