@@ -28,3 +28,13 @@ def test_the_newest_letters_with_their_reasons(log: Log, holdfast: Holdfast) -> 
     shown = json.loads(holdfast("dead-letters", "list", "--json").out)
     assert [letter["headers"]["source_offset"] for letter in shown] == ["42"] * 3
     assert all(len(letter["beginning"]) < 120 for letter in shown)
+
+
+def test_foreign_bytes_do_not_reach_the_terminal(log: Log, holdfast: Holdfast) -> None:
+    with Publisher(log.kafka, "test") as publisher:
+        value = "\x00\x1b[2J\x9b1m\r\nnaïve".encode()
+        publisher.publish_bytes(f"{log.kafka.topic_prefix}.{DEAD_LETTERS}", b"k\x1b", value, [("error", b"\x07")])
+    ran = holdfast("dead-letters", "list")
+    assert ran.code == 0
+    assert "\\x00\\x1b[2J\\x9b1m\\r\\nnaïve" in ran.out
+    assert all(c.isprintable() for c in ran.out.replace("\n", ""))

@@ -52,7 +52,7 @@ def list_letters(
 
 
 def letter(message: Message) -> dict[str, Any]:
-    """One dead letter as plain data; bytes that are no UTF-8 are shown escaped."""
+    """One dead letter as plain data; bytes that are no printable UTF-8 are shown escaped."""
     value = _bytes(message.value())
     headers = message.headers() or []
     pairs = headers.items() if isinstance(headers, dict) else headers
@@ -72,4 +72,6 @@ def _bytes(content: str | bytes | None) -> bytes:
 
 
 def _shown(content: bytes) -> str:
-    return content.decode(errors="backslashreplace")
+    """As text, with what is no UTF-8 or not printable escaped: a foreign record must not drive the terminal."""
+    text = content.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
