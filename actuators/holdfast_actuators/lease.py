@@ -30,12 +30,18 @@ class Loop:
     """The newest broker time read on the partition."""
     decisions_position: int
     """The offset of the next decision to take in."""
+    unread_seconds: float = 0.0
+    """Since anything was read on the partition; our own beats come back even when all else is silent."""
 
 
 def missing_link(loop: Loop, fresh_seconds: float) -> str | None:
     """None when the lease may be renewed; else what is missing, and whom to ask."""
     if loop.ledger_missing is not None:
         return f"the ledger is not writable: {loop.ledger_missing}"
+    if loop.unread_seconds > fresh_seconds:
+        # Broker time stands still then, and the newest Watched would look fresh for ever.
+        silent = loop.unread_seconds
+        return f"nothing was read on partition {loop.partition} for {silent:.0f} s, not even our own beats: is the broker up?"
     if loop.watched is None:
         silent = max(0.0, (loop.broker_ms - loop.assigned_ms) / 1000)
         return f"no Watched for partition {loop.partition} for {silent:.0f} s: is holdfast processor running?"
