@@ -19,7 +19,7 @@ app = faust.App(
     topic_allow_declare=False,
     topic_disable_leader=True,
     consumer_auto_offset_reset="earliest",
-    broker_commit_interval=0.2,
+    broker_commit_interval=float(os.environ.get("COMMIT_SECONDS", "0.2")),
     broker_session_timeout=6,
     broker_heartbeat_interval=1,
     stream_wait_empty=False,
@@ -67,6 +67,28 @@ elif CASE == "concurrent":
             while value == b"0" and Path(os.environ["HOLD_FILE"]).exists():  # noqa: ASYNC110, ASYNC240 - a test's switch
                 await asyncio.sleep(0.05)
             handled(value.decode())
+
+elif CASE == "counts":
+    counts = app.Table("counts", default=int, partitions=1)
+
+    @app.agent(raw)
+    async def count(stream: Any) -> None:
+        async for _ in stream:
+            counts["all"] += 1
+            handled(counts["all"])
+
+elif CASE == "lists":
+    values = app.Table("values", default=int, partitions=2)
+
+    @app.agent(raw)
+    async def keep(stream: Any) -> None:
+        async for event in stream.events():
+            values[event.key.decode()] = 1
+
+    @app.timer(0.3)
+    async def tell() -> None:
+        owned = sorted(tp.partition for tp in app.consumer.assignment() if tp.topic == TOPIC)
+        handled(f"{os.getpid()}:{','.join(map(str, owned))}:{','.join(sorted(values.keys()))}")
 
 
 app.main()
