@@ -2,22 +2,37 @@
 
 import json
 from collections.abc import Sequence
+from typing import get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 Problem = tuple[str, str, str]
 
 
-def problems(error: ValidationError) -> Sequence[Problem]:
-    """(key, found, allowed) for each thing that is wrong."""
+def problems(error: ValidationError, model: type[BaseModel] | None = None) -> Sequence[Problem]:
+    """(key, found, allowed) for each thing that is wrong; with the ``model``, an unknown key is told the known ones."""
     found = []
     for e in error.errors(include_url=False, include_context=True):
         key = (
             ".".join(str(part) for part in e["loc"] if not str(part).startswith(("function-", "tagged-"))) or "(whole)"
         )
         shown = "nothing" if e["type"] == "missing" else "(not shown)" if _secret(key) else _short(e.get("input"))
-        found.append((key, shown, _allowed(e["msg"])))
+        unknown = e["type"] == "extra_forbidden"
+        found.append((key, shown, _known_keys(model, e["loc"]) if unknown else _allowed(e["msg"])))
     return found
+
+
+def _known_keys(model: type[BaseModel] | None, place: Sequence[int | str]) -> str:
+    """The keys that may stand where the unknown one does."""
+    kind: object = model
+    for part in place[:-1]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:  # an item of a mapping or a list
+            kind = next(iter(get_args(kind)[-1:]), None)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"no such key; allowed are {', '.join(sorted(kind.model_fields))}"
+    return "no such key"
 
 
 def _secret(key: str) -> bool:

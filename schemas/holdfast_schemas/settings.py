@@ -136,7 +136,7 @@ class Settings(BaseSettings):
         except tomllib.TOMLDecodeError as error:
             raise SettingsUnreadable(config_file(), str(error)) from None
         except ValidationError as error:
-            raise SettingsInvalid(_source(), problems(error)) from None
+            raise SettingsInvalid(_source(), problems(error, cls)) from None
 
 
 def config_file() -> Path:

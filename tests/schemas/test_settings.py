@@ -40,7 +40,14 @@ def test_holdfast_mode_is_the_reporters(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        pytest.param("[kafka]\nbootstrap_server = 'x'\n", ["kafka.bootstrap_server", '"x"'], id="unknown key"),
+        pytest.param(
+            "[kafka]\nbootstrap_server = 'x'\n",
+            ["kafka.bootstrap_server", '"x"', "bootstrap_servers,"],
+            id="unknown key",
+        ),
+        pytest.param(
+            "[targets.app]\nhost = 'x'\n", ["targets.app.host", "allowed are dsn"], id="unknown key of a target"
+        ),
         pytest.param(
             "[actuator]\nlease_seconds = -3\n", ["actuator.lease_seconds", "-3", "greater than 0"], id="range"
         ),
@@ -49,7 +56,7 @@ def test_holdfast_mode_is_the_reporters(monkeypatch: pytest.MonkeyPatch) -> None
             "[reporter]\nmode = 'gaurd'\n", ["reporter.mode", '"gaurd"', "'observe' or 'guard'"], id="literal"
         ),
         pytest.param("[targets.'Not OK']\ndsn = ''\n", ["targets", "Not OK"], id="target name"),
-        pytest.param("[topics]\n", ["topics", "not permitted"], id="unknown section"),
+        pytest.param("[topics]\n", ["topics", "no such key"], id="unknown section"),
     ],
 )
 def test_a_wrong_file_names_file_key_found_and_allowed(alone: Path, text: str, says: list[str]) -> None:
