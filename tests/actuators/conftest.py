@@ -14,7 +14,7 @@ from holdfast_schemas.desired_state import DesiredState
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now, to_milliseconds
 from holdfast_schemas.requests import PersonRequest
-from holdfast_schemas.runs import EpochAcknowledged, RunRequested, UndoReported, WorkerLeft
+from holdfast_schemas.runs import EpochAcknowledged, RunRequested, UndoReported, WorkerJoined, WorkerLeft
 from holdfast_schemas.settings import ActuatorSettings
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
@@ -77,6 +77,15 @@ class Bench:
         self.ledger.run_record(asked)
         return asked
 
+    def join(self, run: RunRequested, *, can_undo: bool = True) -> str:
+        worker_id = new_id()
+        self.ledger.run_record(
+            WorkerJoined(
+                migration_id=MIGRATION, run_id=run.run_id, worker_id=worker_id, occurred_at=now(), can_undo=can_undo
+            )
+        )
+        return worker_id
+
     def acknowledge(self, run: RunRequested, epoch: int | None = None, worker_id: str | None = None) -> None:
         state = self.desired()
         self.ledger.run_record(
@@ -97,11 +106,13 @@ class Bench:
             )
         )
 
-    def undone(self, run: RunRequested, token: int, outcome: Any = "done", left: int = 0) -> None:
+    def undone(
+        self, run: RunRequested, token: int, outcome: Any = "done", left: int = 0, worker_id: str | None = None
+    ) -> None:
         self.ledger.run_record(
             UndoReported(
-                migration_id=MIGRATION, run_id=run.run_id, worker_id=run.worker_id, occurred_at=now(), undo_token=token,
-                steps_left=left, rows_undone=900, outcome=outcome,
+                migration_id=MIGRATION, run_id=run.run_id, worker_id=worker_id or run.worker_id, occurred_at=now(),
+                undo_token=token, steps_left=left, rows_undone=900, outcome=outcome,
             )
         )  # fmt: skip
 

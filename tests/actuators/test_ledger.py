@@ -9,25 +9,15 @@ from holdfast_actuators.ledger import Ledger
 from holdfast_actuators.ledger import schema as ledger_schema
 from holdfast_schemas import states
 from holdfast_schemas.errors import LedgerSchemaChanged, LedgerUnreachable
-from holdfast_schemas.events import RunClosed, RunFinished, TriggersApplied
+from holdfast_schemas.events import RunClosed, RunFinished
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now, to_milliseconds
-from holdfast_schemas.runs import WorkerJoined
+from holdfast_schemas.runs import RunFinishRequested
 from holdfast_schemas.settings import ActuatorSettings
-from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, rules_hash
-from holdfast_schemas.watches import Watched
 
 from .conftest import MIGRATION, SCHEMA, Bench, decision_of
 
 pytestmark = pytest.mark.postgres
-
-
-def join(bench: Bench, run_id: str, *, can_undo: bool = True) -> str:
-    worker_id = new_id()
-    bench.ledger.run_record(
-        WorkerJoined(migration_id=MIGRATION, run_id=run_id, worker_id=worker_id, occurred_at=now(), can_undo=can_undo)
-    )
-    return worker_id
 
 
 def test_transition_tables_are_those_of_the_contracts(bench: Bench) -> None:
@@ -95,7 +85,7 @@ def test_a_repeated_decision_has_one_effect(bench: Bench) -> None:
 
 def test_effective_needs_every_live_worker(bench: Bench) -> None:
     run = bench.start()
-    second = join(bench, run.run_id)
+    second = bench.join(run)
     decision = bench.decide(run, "pause")
     bench.acknowledge(run)
     assert bench.outcomes(decision.decision_id) == ["requested", "acknowledged"]
@@ -105,12 +95,12 @@ def test_effective_needs_every_live_worker(bench: Bench) -> None:
 
 def test_a_worker_that_left_or_lost_its_lease_is_not_waited_for(bench: Bench) -> None:
     run = bench.start()
-    second = join(bench, run.run_id)
+    second = bench.join(run)
     decision = bench.decide(run, "pause")
     bench.acknowledge(run)
     bench.leave(run, "failed", second)
     assert bench.outcomes(decision.decision_id)[-1] == "effective"
-    third = join(bench, run.run_id)
+    third = bench.join(run)
     assert third
     bench.ask("resume", 2)
     bench.acknowledge(run)
@@ -130,66 +120,6 @@ def test_no_acknowledgement_in_time_is_recorded_and_may_still_come(bench: Bench)
     bench.ledger.deadlines()
     bench.acknowledge(run)
     assert bench.outcomes(decision.decision_id) == ["requested", "unacknowledged", "effective"]
-
-
-def test_rollback_has_two_epochs(bench: Bench) -> None:
-    run = bench.start()
-    second = join(bench, run.run_id)
-    decision = bench.decide(run, "rollback")
-    stop = bench.desired()
-    assert (stop.desired, stop.undo_by, stop.epoch) == ("rollback", None, 2)
-    bench.acknowledge(run)
-    assert bench.desired().undo_by is None, "undone before the other worker stopped"
-    bench.acknowledge(run, worker_id=second)
-    undo = bench.desired()
-    assert (undo.desired, undo.undo_by, undo.undo_token, undo.epoch) == ("rollback", run.worker_id, 1, 3)
-    bench.acknowledge(run)
-    bench.undone(run, 1, "running", left=5)
-    bench.undone(run, 1)
-    assert bench.outcomes(decision.decision_id)[-2:] == ["acknowledged", "effective"]
-    assert bench.outcomes(f"{decision.decision_id}/undo/1") == ["requested", "acknowledged", "effective"]
-    finished = [r for r in bench.sent if isinstance(r, RunFinished)]
-    assert [(f.run_id, f.outcome) for f in finished] == [(run.run_id, "rolled_back")]
-
-
-def test_a_silent_undo_goes_to_another_worker_under_a_higher_token(bench: Bench) -> None:
-    run = bench.start()
-    second = join(bench, run.run_id)
-    bench.decide(run, "rollback")
-    bench.acknowledge(run)
-    bench.acknowledge(run, worker_id=second)
-    bench.execute("UPDATE worker SET heard_at = heard_at - interval '41 s' WHERE worker_id = %s", run.worker_id)
-    bench.ledger.deadlines()
-    state = bench.desired()
-    assert (state.undo_by, state.undo_token) == (second, 2)
-    before = len(bench.sent)
-    bench.undone(run, 1)
-    bench.drain()
-    assert len(bench.sent) == before, "a report under a lower token was heeded"
-
-
-def test_no_worker_that_can_undo_holds_the_rollback_until_one_joins(bench: Bench) -> None:
-    run = bench.start(can_undo=False)
-    decision = bench.decide(run, "rollback")
-    bench.acknowledge(run)
-    assert bench.outcomes(decision.decision_id)[-1] == "held"
-    able = join(bench, run.run_id)
-    bench.acknowledge(run, worker_id=able)
-    assert bench.desired().undo_by == able
-
-
-def test_a_new_run_meets_the_unfinished_rollback_of_the_old(bench: Bench) -> None:
-    run = bench.start()
-    bench.decide(run, "rollback")
-    bench.leave(run, "failed")
-    again = bench.start()
-    answer = bench.desired()
-    assert answer.answers is not None
-    assert (answer.answers.request_id, answer.answers.result, answer.run_id) == (
-        again.request_id,
-        "rollback",
-        run.run_id,
-    )
 
 
 def test_a_live_run_refuses_another_and_yields_to_takeover(bench: Bench) -> None:
@@ -215,7 +145,7 @@ def test_a_finished_run_id_is_refused(bench: Bench) -> None:
 
 def test_the_ledger_alone_ends_runs(bench: Bench) -> None:
     run = bench.start(expected_workers=2)
-    second = join(bench, run.run_id)
+    second = bench.join(run)
     bench.leave(run, "completed")
     bench.drain()
     assert not [r for r in bench.sent if isinstance(r, RunFinished)]
@@ -257,44 +187,6 @@ def test_close_sends_no_tombstone_once_another_run_began(bench: Bench) -> None:
     assert len([r for r in bench.sent if isinstance(r, RunClosed)]) == 1
 
 
-def test_a_resume_that_crosses_a_rollback_is_refused_as_moved(bench: Bench) -> None:
-    run = bench.start()
-    bench.decide(run, "pause")
-    bench.decide(run, "rollback")
-    asked = bench.ask("resume", 2)
-    assert bench.outcomes(asked.request_id) == ["refused"]
-    reason = bench.execute("SELECT reason FROM action WHERE cause_id = %s", asked.request_id)[0][0]
-    assert reason.startswith("now #3: rollback by trigger:error-rate-rollback")
-
-
-def test_what_a_person_paused_begins_paused_in_the_next_run(bench: Bench) -> None:
-    run = bench.start()
-    bench.ask("pause")
-    bench.acknowledge(run)
-    bench.leave(run, "completed")
-    bench.start()
-    assert (bench.desired().desired, bench.desired().set_by) == ("pause", "ana")
-
-
-def test_freeze_holds_everything_and_new_runs(bench: Bench) -> None:
-    run = bench.start()
-    frozen = bench.ask("freeze")
-    assert (bench.desired().desired, bench.outcomes(frozen.request_id)) == ("pause", ["effective"])
-    refused = bench.ask("resume", bench.desired().epoch)
-    assert bench.outcomes(refused.request_id) == ["refused"]
-    bench.ask("unfreeze")
-    assert bench.desired().desired == "run"
-    assert run.run_id == bench.desired().run_id
-
-
-def test_a_pause_with_an_end_ends(bench: Bench) -> None:
-    run = bench.start()
-    bench.ask("pause", until=now())
-    bench.acknowledge(run)
-    bench.ledger.deadlines()
-    assert (bench.desired().desired, bench.desired().resumed_epoch) == ("run", 3)
-
-
 def test_observe_mode_waits_for_nothing_and_its_decisions_are_noted(bench: Bench) -> None:
     run = bench.start(mode="observe")
     assert bench.states() == []
@@ -318,41 +210,6 @@ def test_anti_entropy_owes_a_lower_acknowledgement_the_state_again(bench: Bench)
     bench.acknowledge(run, epoch=1)
     assert len(bench.states()) == before + 1
     assert bench.desired().desired == "pause"
-
-
-def test_rules_get_the_next_version_and_are_sent_until_every_watched_names_them(bench: Bench) -> None:
-    asked = bench.ask("apply_triggers", rules=DEFAULT_RULES_TEXT)
-    applied = [r for r in bench.drain() if isinstance(r, TriggersApplied)]
-    assert [(a.version, a.rules, a.rules_hash) for a in applied] == [
-        (1, DEFAULT_RULES_TEXT, rules_hash(DEFAULT_RULES_TEXT))
-    ]
-    assert bench.ledger.beat().version == 1
-    bench.age("rules", "sent_at", 6)
-    bench.ledger.deadlines()
-    assert any(isinstance(r, TriggersApplied) for r in bench.drain())
-    for partition in range(2):
-        bench.ledger.watched(watched(partition, 1, rules_hash(DEFAULT_RULES_TEXT)), to_milliseconds(now()))
-    bench.ledger.deadlines()
-    assert bench.outcomes(asked.request_id) == ["requested", "effective"]
-
-
-def test_one_apply_cures_a_forged_version(bench: Bench) -> None:
-    bench.ledger.watched(watched(0, 77, "f" * 64), to_milliseconds(now()))
-    bench.ask("apply_triggers", rules=DEFAULT_RULES_TEXT)
-    assert bench.ledger.beat().version == 78
-
-
-def test_rules_that_are_none_are_refused(bench: Bench) -> None:
-    asked = bench.ask("apply_triggers", rules='{"triggers": 3}')
-    assert bench.outcomes(asked.request_id) == ["refused"]
-    assert bench.ledger.beat().version == 0
-
-
-def watched(partition: int, version: int, digest: str) -> Watched:
-    return Watched(
-        partition=partition, log_id=new_id(), tick_offset=1, tick_at=now(), decisions_end=0, rules_version=version,
-        rules_hash=digest, lag_seconds=0.0, occurred_at=now(),
-    )  # fmt: skip
 
 
 def test_two_writers_never_share_an_epoch(bench: Bench) -> None:
@@ -412,6 +269,13 @@ def test_the_schema_is_made_once_and_its_scripts_never_change(bench: Bench, monk
 def test_a_ledger_that_is_away_is_named() -> None:
     with pytest.raises(LedgerUnreachable, match="HOLDFAST_LEDGER__DSN"):
         Ledger("host=127.0.0.1 port=1 dbname=x", SCHEMA, ActuatorSettings()).connect()
+
+
+def test_a_record_that_names_another_migrations_run_ends_nothing(bench: Bench) -> None:
+    run = bench.start()
+    ending = RunFinishRequested(migration_id="another", run_id=run.run_id, worker_id=run.worker_id, occurred_at=now())
+    bench.ledger.run_record(ending)
+    assert bench.execute("SELECT state FROM run") == [("live",)]
 
 
 def test_what_is_not_sent_stays_owed_and_one_relay_works_at_a_time(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from holdfast_schemas.runs import (
 from holdfast_schemas.states import AnswerResult, Desired
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
-from .effects import choose_undoer, finish, settle
+from .effects import choose_undoer, finish, settle, take_up
 from .entry import Entry
 from .rows import MigrationRow, RunRow
 
@@ -27,7 +27,7 @@ def heard(entry: Entry, record: RunnerRecord) -> None:
         _requested(entry, m, record)
         return
     run = entry.run(record.run_id)
-    if run is None:
+    if run is None or run.migration_id != m.migration_id:
         return  # a worker of a run that this ledger never granted: it gets no lease from an answer either
     _note(entry, run, record)
     match record:
@@ -116,7 +116,7 @@ def _grant(entry: Entry, m: MigrationRow, asked: RunRequested) -> None:
     holder = m.held_by or (frozen.actor if frozen else None)
     desired: Desired = "pause" if holder else "run"
     start = max(m.epoch, m.seen_epoch) + 1
-    m.held_by_freeze = frozen is not None
+    m.held_by_freeze = m.held_by_freeze or (frozen is not None and m.held_by is None)
     also = {"run_id": asked.run_id, "start_epoch": start, "resumed_epoch": start, "undo_by": None, "held_by": holder}
     _new_run(entry, m, asked, start)
     _join(entry, asked, asked.can_undo)
@@ -154,10 +154,6 @@ def _joined(entry: Entry, m: MigrationRow, run: RunRow, record: WorkerJoined) ->
     _join(entry, record, record.can_undo)
     if m.run_id != run.run_id:
         return
-    if run.state == "undoing":
-        for action in entry.open_actions(m.migration_id):
-            if action.kind == "rollback" and action.state == "held":
-                entry.move(action, "requested", "a worker joined to undo the run")
     entry.send_state(m)
     settle(entry, m, run)
 
@@ -206,16 +202,18 @@ def _undone(entry: Entry, m: MigrationRow, run: RunRow, record: UndoReported) ->
             entry.db.execute(
                 "UPDATE action SET steps_left = %s WHERE cause_id = %s", (record.steps_left, action.cause_id)
             )
-    if record.outcome == "running":
+    if record.outcome == "failed":
+        why = f"the undo failed on worker {record.worker_id}: {record.detail or 'it did not say why'}"
+        if undo is not None:
+            entry.move(undo, "failed", why)
+        undo_again(entry, m, run, why)
         return
-    for action in (undo, rollback):
-        if action is None:
-            continue
-        if record.outcome == "done":
-            entry.move(action, "effective", f"{record.rows_undone:,} rows undone")
-        else:
-            entry.move(action, "failed", record.detail or "the undo failed: a person must look")
+    if rollback is not None:
+        take_up(entry, rollback, f"worker {record.worker_id} is heard again and goes on")
     if record.outcome == "done":
+        for action in (undo, rollback):
+            if action is not None:
+                entry.move(action, "effective", f"{record.rows_undone:,} rows undone")
         finish(entry, m, run, "rolled_back")
 
 
@@ -228,4 +226,4 @@ def undo_again(entry: Entry, m: MigrationRow, run: RunRow, why: str) -> None:
     for action in actions:
         if action.kind == "undo":
             entry.move(action, "superseded", why)
-    choose_undoer(entry, rollback, m, entry.workers(run.run_id))
+    choose_undoer(entry, rollback, m, entry.workers(run.run_id), why)

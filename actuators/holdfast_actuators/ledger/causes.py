@@ -78,7 +78,7 @@ def _about_one(entry: Entry, asked: PersonRequest) -> None:
     epoch = None
     if ruling.outcome in ("requested", "already", "effective"):
         if asked.kind == "pause":
-            m.held_by, m.until = asked.actor, asked.until
+            m.held_by, m.held_by_freeze, m.until = asked.actor, False, asked.until
         elif asked.kind == "resume":
             m.held_by, m.held_by_freeze, m.until = None, False, None
         entry.save(m)
@@ -115,35 +115,48 @@ def _freeze(entry: Entry, asked: PersonRequest) -> None:
             " SET actor = excluded.actor, reason = excluded.reason",
             (asked.actor, asked.reason),
         )
-        where, desired = "desired = 'run'", "pause"
+        where = "desired = 'run'"
     else:
         entry.db.execute("DELETE FROM frozen")
-        where, desired = "desired = 'pause' AND held_by_freeze", "run"
+        where = "held_by_freeze"
     names = entry.db.execute(f"SELECT migration_id FROM migration WHERE {where} ORDER BY migration_id").fetchall()
-    for (migration_id,) in names:
-        m = entry.lock(migration_id)
-        run = entry.run(m.run_id)
-        if run is None or run.state != "live":
-            continue
-        m.held_by_freeze, m.held_by = asked.kind == "freeze", asked.actor if asked.kind == "freeze" else None
-        epoch = _change(entry, m, run, "pause" if desired == "pause" else "run", asked.actor, asked.reason)
-        entry.open(
-            f"{asked.request_id}/{migration_id}",
-            "request",
-            "pause" if desired == "pause" else "resume",
-            "requested",
-            actor=asked.actor,
-            reason=asked.reason,
-            migration_id=migration_id,
-            run_id=m.run_id,
-            epoch=epoch,
-        )
-        settle(entry, m, run)
-    reason = f"{len(names)} migrations {'paused' if desired == 'pause' else 'resumed'}"
+    changed = sum(_freeze_one(entry, migration_id, asked) for (migration_id,) in names)
+    reason = f"{changed} migrations {'paused' if asked.kind == 'freeze' else 'resumed'}"
     kind: ActionKind = "freeze" if asked.kind == "freeze" else "unfreeze"
     entry.open(
         asked.request_id, "request", kind, "effective", actor=asked.actor, reason=reason, body=asked.model_dump_json()
     )
+
+
+def _freeze_one(entry: Entry, migration_id: str, asked: PersonRequest) -> bool:
+    """Pause or resume one migration; whether it was changed. It is looked at again under its lock: it may have moved."""
+    m = entry.lock(migration_id)
+    run = entry.run(m.run_id)
+    live = run is not None and run.state == "live"
+    freezing = asked.kind == "freeze"
+    if freezing and not (live and m.desired == "run"):
+        return False  # a run that is granted later begins paused
+    if not freezing and not m.held_by_freeze:
+        return False  # a person holds it for a reason of their own
+    m.held_by_freeze, m.held_by = freezing, asked.actor if freezing else None
+    if not freezing and not (live and m.desired == "pause"):
+        entry.save(m)
+        return False
+    assert run is not None
+    epoch = _change(entry, m, run, "pause" if freezing else "run", asked.actor, asked.reason)
+    entry.open(
+        f"{asked.request_id}/{migration_id}",
+        "request",
+        "pause" if freezing else "resume",
+        "requested",
+        actor=asked.actor,
+        reason=asked.reason,
+        migration_id=migration_id,
+        run_id=m.run_id,
+        epoch=epoch,
+    )
+    settle(entry, m, run)
+    return True
 
 
 def _apply_triggers(entry: Entry, asked: PersonRequest) -> None:

@@ -1,7 +1,5 @@
 """What is due by the ledger server's clock: escalation, silent workers, lost and closing runs, rules not yet everywhere."""
 
-from datetime import timedelta
-
 from holdfast_schemas.states import Outcome
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
@@ -69,7 +67,11 @@ def _watch_undoer(entry: Entry, m: MigrationRow, run: RunRow) -> None:
 
 
 def _let_go(entry: Entry, m: MigrationRow, run: RunRow) -> None:
-    """A pause that a person gave an end."""
+    """A pause that a person gave an end. While everything is frozen it becomes the freeze's, which lifts it."""
+    if (frozen := entry.freeze()) is not None:
+        m.held_by, m.held_by_freeze, m.until = frozen.actor, True, None
+        entry.save(m)
+        return
     by = m.held_by or "a person"
     entry.supersede_open(m, "the pause came to its end")
     m.held_by, m.until = None, None
@@ -95,8 +97,7 @@ def check_rules(entry: Entry) -> int:
         return 0
     version, rules, digest, request_id, sent_at = newest
     agree = entry.db.execute(
-        "SELECT count(*) > 0 AND bool_and(rules_version = %s AND rules_hash = %s) FROM watched WHERE logged_at > %s",
-        (version, digest, entry.now - timedelta(seconds=30)),
+        "SELECT count(*) > 0 AND bool_and(rules_version = %s AND rules_hash = %s) FROM watched", (version, digest)
     ).fetchone()
     everywhere = bool(agree and agree[0])
     done = 0

@@ -17,7 +17,7 @@ def settle(entry: Entry, m: MigrationRow, run: RunRow) -> None:
     """Move the open actions of the current epoch as far as the workers' acknowledgements carry them."""
     workers = entry.workers(run.run_id)
     for action in entry.open_actions(m.migration_id):
-        if action.epoch is None or action.state not in STOPPING:
+        if action.epoch is None:
             continue
         if action.kind == "undo":
             _settle_undo(entry, action, m, workers)
@@ -31,6 +31,16 @@ def settle(entry: Entry, m: MigrationRow, run: RunRow) -> None:
                 entry.move(action, "effective", "every live worker has acknowledged" if asked else "no worker is live")
         elif heard and action.state == "requested":
             entry.move(action, "acknowledged", f"{len(heard)} of {len(asked)} workers have acknowledged")
+        elif action.kind == "rollback" and action.state in ("acknowledged", "unacknowledged"):
+            _hold_if_unstoppable(entry, action, run, [w for w in asked if w not in heard])
+
+
+def _hold_if_unstoppable(entry: Entry, action: ActionRow, run: RunRow, owing: list[WorkerRow]) -> None:
+    """Protocol 8: a silent worker that goes on without a lease may still write, so nothing is undone under it."""
+    silent = entry.settings.lease_seconds + entry.settings.acknowledgement_seconds
+    gone = [w.worker_id for w in owing if not w.live(entry.now, silent)]
+    if run.on_guard_loss == "continue" and gone:
+        entry.move(action, "held", f"worker {gone[0]} is silent and goes on without a lease: stop it by hand")
 
 
 def _must_acknowledge(entry: Entry, run: RunRow, workers: list[WorkerRow]) -> list[WorkerRow]:
@@ -54,23 +64,33 @@ def _settle_undo(entry: Entry, action: ActionRow, m: MigrationRow, workers: list
 
 def _stopped(entry: Entry, action: ActionRow, m: MigrationRow, workers: list[WorkerRow]) -> None:
     """The first epoch of a rollback is done: everyone stopped. Now one worker undoes, or a person is asked."""
-    if action.state != "acknowledged":
+    if action.state in ("requested", "unacknowledged"):
         entry.move(action, "acknowledged", "every live worker has stopped")
     if m.undo_by is None:
         choose_undoer(entry, action, m, workers)
 
 
-def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: list[WorkerRow]) -> None:
-    """Protocol 17, the second epoch: one live worker that can undo gets a higher token; none: held."""
+def take_up(entry: Entry, rollback: ActionRow, why: str) -> None:
+    """A held rollback goes on: asked for again, and its workers have stopped already. Others stay as they are."""
+    if rollback.state == "held":
+        entry.move(rollback, "requested", why)
+        entry.move(rollback, "acknowledged", why)
+
+
+def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: list[WorkerRow], why: str = "") -> None:
+    """Protocol 17, the second epoch: one live worker that can undo gets a higher token; none: held.
+
+    A held one keeps its ``undo_by``: nobody else has a token, so that worker may still come back and go on.
+    """
     heard = entry.settings.worker_heard_seconds
     able = [w for w in workers if w.can_undo and w.live(entry.now, heard) and w.worker_id != m.undo_by]
     if not able:
         if rollback.state != "held":
-            entry.move(rollback, "held", "no live worker can undo the run: start one, or take it back by hand")
-            m.undo_by = None
-            entry.save(m)
+            why = f"{why}; " if why else ""
+            entry.move(rollback, "held", f"{why}no live worker can undo the run: start one, or take it back by hand")
         return
     undoer, token = able[0], m.undo_token + 1
+    take_up(entry, rollback, f"worker {undoer.worker_id} can take the run back")
     epoch = entry.desire(m, "rollback", m.set_by, m.reason, undo_by=undoer.worker_id, undo_token=token)
     entry.open(
         f"{rollback.cause_id}/undo/{token}",
@@ -88,7 +108,8 @@ def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: l
 def finish(entry: Entry, m: MigrationRow, run: RunRow, outcome: RunOutcome) -> None:
     """Protocol 9: the run's end. RunFinished goes to the engine; what was still asked of the run is superseded."""
     entry.move_run(run, "finished", outcome=outcome, finished_at=entry.now)
-    entry.supersede_open(m, f"the run is over: {outcome}")
+    if m.run_id == run.run_id:  # not when an observed run ends beside a guarded one
+        entry.supersede_open(m, f"the run is over: {outcome}")
     entry.owe(
         topics.events,
         RunFinished(
