@@ -9,9 +9,9 @@ import threading
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from holdfast_schemas.errors import Undecodable
+from holdfast_schemas.errors import Undecodable, Unreachable, Unstorable
 from holdfast_schemas.leases import GuardLease
 from holdfast_schemas.record import now, to_milliseconds
 from holdfast_schemas.settings import Settings
@@ -19,12 +19,13 @@ from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
 from holdfast_schemas.transport.publish import Publisher
 from holdfast_schemas.transport.reading import messages_to_end
-from holdfast_schemas.transport.topics import DEAD_LETTERS, Topic
+from holdfast_schemas.transport.topics import Topic
 
 from .assignment import Assigned, Assignment
+from .dead_letters import as_bytes, send_dead_letter
 from .figures import Figures
 from .lease import Loop, WatchedNote, missing_link
-from .ledger import AWAY, Ledger, RulesInForce
+from .ledger import AWAY, POISON, Ledger, RulesInForce
 from .seen_control import epoch_of
 
 log = logging.getLogger("holdfast.actuator")
@@ -89,8 +90,7 @@ class Intake:
     def turn(self) -> None:
         """One turn of the loop: at most one record, and a beat when it is due."""
         message = self._held or self._consumer.poll(0.05 if self._ledger_missing is None else 0.2)
-        for assigned in self.assignment.unprepared():
-            self._prepare(assigned)
+        self._prepare_all()
         if message is not None and message.error() is None:
             self._take(message)
         if time.monotonic() >= self._beat_at:
@@ -113,16 +113,24 @@ class Intake:
         if self._held is not None and self._held.partition() not in self.assignment.partitions:
             self._held = None  # its new owner reads it again
 
+    def _prepare_all(self) -> None:
+        """Every partition that was gained; what fails for want of the ledger or the broker is tried again."""
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            for assigned in self.assignment.unprepared():
+                self._prepare(assigned)
+        except AWAY as error:
+            self._away(error)
+        except (KafkaException, Unreachable) as error:
+            log.warning("the assignment waits for the broker: %s", error)
+
     def _prepare(self, assigned: Assigned) -> None:
         """Learn the epochs on control, and where this partition's logs stand. Then wait for watches to be read that far."""
         prefix, partition = self._kafka.topic_prefix, assigned.partition
-        try:
-            for message in messages_to_end(self._kafka, topics.control.full_name(prefix), [partition]):
-                if (seen := epoch_of(message)) is not None:
-                    self._ledger.saw_control(*seen)
-        except AWAY as error:
-            self._away(error)
-            return
+        for message in messages_to_end(self._kafka, topics.control.full_name(prefix), [partition]):
+            if (seen := epoch_of(message)) is not None:
+                self._ledger.saw_control(*seen)
         watches, decisions = (
             TopicPartition(t.full_name(prefix), partition) for t in (topics.watches, topics.decisions)
         )
@@ -130,7 +138,8 @@ class Intake:
         committed = self._consumer.committed([watches, decisions], timeout=10)
         low = self._consumer.get_watermark_offsets(decisions, timeout=10)[0]
         first = self._consumer.get_watermark_offsets(watches, timeout=10)[0]
-        assigned.watches_position = max(committed[0].offset if committed[0].offset >= 0 else first, first)
+        stored = committed[0].offset if committed[0].offset >= 0 else first
+        assigned.watches_position = max(assigned.watches_position, stored, first)
         assigned.decisions_position = max(committed[1].offset if committed[1].offset >= 0 else low, low)
         assigned.prepared = True
         self._open_if_read(assigned)
@@ -158,13 +167,15 @@ class Intake:
             self._held = message
             self._away(error)
             return
+        except POISON as error:
+            self._dead_letter(message, Unstorable(str(error).strip().splitlines()[0]))
         self._back()
         self._consumer.commit(message=message, asynchronous=True)
         if topic is topics.decisions:
             assigned.decisions_position = int(message.offset() or 0) + 1
 
     def _record(self, topic: Topic[Any], message: Message, assigned: Assigned) -> None:
-        value, key = _bytes(message.value()), _bytes(message.key())
+        value, key = as_bytes(message.value()), as_bytes(message.key())
         try:
             record = decode(topic, value, key)
         except Undecodable as why:
@@ -197,23 +208,7 @@ class Intake:
             self._open_if_read(assigned)
 
     def _dead_letter(self, message: Message, why: Undecodable) -> None:
-        log.warning("dead letter from %s-%s@%s: %s", message.topic(), message.partition(), message.offset(), why)
-        self._publisher.publish_bytes(
-            f"{self._kafka.topic_prefix}.{DEAD_LETTERS}",
-            _bytes(message.key()),
-            _bytes(message.value()),
-            [
-                ("holdfast_topic", str(message.topic()).encode()),
-                ("holdfast_partition", str(message.partition()).encode()),
-                ("holdfast_offset", str(message.offset()).encode()),
-                ("holdfast_timestamp_ms", str(message.timestamp()[1]).encode()),
-                ("holdfast_reason", why.reason.encode()),
-                ("holdfast_error", str(why).encode()),
-            ],
-            message.partition(),
-            limit_bytes=4 * 1024 * 1024,
-        )
-        self._publisher.flush()
+        send_dead_letter(self._publisher, self._kafka.topic_prefix, message, why)
         self._figures.taken("dead-letters")
 
     # the ledger away
@@ -251,6 +246,8 @@ class Intake:
                 self._back()
         except AWAY as error:
             self._away(error)
+        if lost := self._publisher.forget_failures():
+            log.warning("%d beats were not delivered: is the broker up?", lost)
         actuator = self._settings.actuator
         renewed = 0
         for assigned in self.assignment.partitions.values():
@@ -283,7 +280,3 @@ class Intake:
             broker_ms=assigned.broker_ms or assigned.assigned_ms,
             decisions_position=assigned.decisions_position,
         )
-
-
-def _bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value

@@ -162,6 +162,17 @@ class WrongKey(Undecodable):
 
 
 @dataclass
+class Unstorable(Undecodable):
+    """The record keeps its contract and holds a value that the ledger cannot: a NUL in a text, a number out of range."""
+
+    detail: str
+    reason = "unstorable"
+
+    def __str__(self) -> str:
+        return f"the ledger cannot hold it: {self.detail}"
+
+
+@dataclass
 class BrokerUnreachable(Unreachable):
     """No broker answered."""
 

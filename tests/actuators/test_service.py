@@ -17,6 +17,7 @@ from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.desired_state import DesiredState
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now
+from holdfast_schemas.requests import PersonRequest
 from holdfast_schemas.runs import EpochAcknowledged, RunRequested
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.partitioner import partition_of
@@ -167,6 +168,27 @@ def test_poison_goes_to_the_dead_letters_and_neighbours_count(actuator: Actuator
     assert [letter.value() for letter in letters] == [b"\x00 garbage", b'{"type":"Novel"}']
     assert [h["holdfast_reason"] for h in headers] == [b"not-json", b"unknown-type"]
     assert {h["holdfast_topic"] for h in headers} == {name.encode()}
+
+
+def test_what_the_ledger_cannot_hold_goes_to_the_dead_letters(actuator: Actuator, publisher: Publisher) -> None:
+    """A NUL keeps the contract of a text, and no PostgreSQL holds it: it must not end the process, again and again."""
+    child = actuator.start()
+    publisher.publish(
+        topics.requests,
+        PersonRequest(
+            request_id=new_id(), kind="pause", migration_id=MIGRATION, actor="ana", reason="a\x00b", occurred_at=now()
+        ),
+    )
+    requested(publisher)
+    wait_for(lambda: newest_state(actuator), 30, "the grant")
+
+    def letters() -> list[Any]:
+        return list(messages_to_end(actuator.kafka, f"{actuator.kafka.topic_prefix}.{DEAD_LETTERS}"))
+
+    [letter] = wait_for(letters, 20, "the dead letter")
+    assert dict(letter.headers() or [])["holdfast_reason"] == b"unstorable"
+    assert b"a\\u0000b" in letter.value()
+    assert child.poll() is None
 
 
 def test_a_ledger_that_goes_away_and_comes_back_loses_nothing(

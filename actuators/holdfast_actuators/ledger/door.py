@@ -31,6 +31,9 @@ BROKEN: tuple[type[Exception], ...] = (
 AWAY: tuple[type[Exception], ...] = (*BROKEN, LedgerUnreachable)
 """BROKEN, and what connecting again raises."""
 
+POISON: tuple[type[Exception], ...] = (psycopg.DataError,)
+"""The record holds a value that no column can: it would fail for ever."""
+
 RELAY_LOCK = 0x52454C59
 """Advisory lock ("RELY"): two relays would reorder epochs."""
 OPTIONS = "-c idle_in_transaction_session_timeout=5s -c lock_timeout=5s -c statement_timeout=30s -c timezone=UTC"

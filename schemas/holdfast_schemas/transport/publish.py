@@ -94,6 +94,11 @@ class Publisher:
         if left:
             raise NotDelivered("(several)", f"{left} records unconfirmed after {self._delivery_seconds:g} s")
 
+    def forget_failures(self) -> int:
+        """For records that matter only while they are fresh (beats): how many were not delivered since the last call."""
+        lost, self._failed = len(self._failed), []
+        return lost
+
     def _delivered(self, error: Any, message: Message) -> None:
         if error is not None:
             self._failed.append(NotDelivered(str(message.topic()), error.str()))

@@ -1,0 +1,39 @@
+"""What cannot be used goes to the dead letters as it came, byte for byte, with where it was and why."""
+
+import logging
+
+from confluent_kafka import Message
+
+from holdfast_schemas.errors import Undecodable
+from holdfast_schemas.transport.publish import Publisher
+from holdfast_schemas.transport.topics import DEAD_LETTERS
+
+log = logging.getLogger("holdfast.actuator")
+LIMIT_BYTES = 4 * 1024 * 1024
+"""More than a record may have: a dead letter is whatever the broker took."""
+
+
+def send_dead_letter(publisher: Publisher, prefix: str, message: Message, why: Undecodable) -> None:
+    """Deliver the message to the dead letters; only then may its offset be committed. Raises NotDelivered."""
+    log.warning("dead letter from %s-%s@%s: %s", message.topic(), message.partition(), message.offset(), why)
+    publisher.publish_bytes(
+        f"{prefix}.{DEAD_LETTERS}",
+        as_bytes(message.key()),
+        as_bytes(message.value()),
+        [
+            ("holdfast_topic", str(message.topic()).encode()),
+            ("holdfast_partition", str(message.partition()).encode()),
+            ("holdfast_offset", str(message.offset()).encode()),
+            ("holdfast_timestamp_ms", str(message.timestamp()[1]).encode()),
+            ("holdfast_reason", why.reason.encode()),
+            ("holdfast_error", str(why).encode()),
+        ],
+        message.partition(),
+        limit_bytes=LIMIT_BYTES,
+    )
+    publisher.flush()
+
+
+def as_bytes(value: str | bytes | None) -> bytes | None:
+    """A message's key or value, as it is on the wire."""
+    return value.encode() if isinstance(value, str) else value
