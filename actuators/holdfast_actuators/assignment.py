@@ -13,22 +13,28 @@ class Assigned:
     partition: int
     assigned_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     broker_ms: int = 0
+    read_at: float = field(default_factory=time.monotonic)
     watched: WatchedNote | None = None
     decisions_position: int = 0
     watches_end: int = 0
     """The end of watches at assignment: before it is read, no decision is judged."""
     watches_position: int = 0
+    leases_end: int = 0
+    """The end of leases at assignment: a beat read from there on tells what broker time is *now*."""
+    leases_position: int = 0
     prepared: bool = False
     beats: int = 0
 
     @property
     def open(self) -> bool:
-        """Whether decisions, requests and runner records may be taken in."""
-        return self.prepared and self.watches_position >= self.watches_end
+        """Whether decisions, requests and runner records may be taken in: an old decision's age must show (protocol 16)."""
+        now_is_known = self.leases_position > self.leases_end
+        return self.prepared and now_is_known and self.watches_position >= self.watches_end
 
     def heard(self, timestamp_ms: int) -> None:
         """Broker time moves with every record read."""
         self.broker_ms = max(self.broker_ms, timestamp_ms)
+        self.read_at = time.monotonic()
 
 
 class Assignment:

@@ -11,7 +11,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
-from holdfast_schemas.errors import Undecodable, Unreachable, Unstorable
+from holdfast_schemas.errors import NotDelivered, Undecodable, Unreachable, Unstorable
 from holdfast_schemas.leases import GuardLease
 from holdfast_schemas.record import now, to_milliseconds
 from holdfast_schemas.settings import Settings
@@ -89,9 +89,14 @@ class Intake:
 
     def turn(self) -> None:
         """One turn of the loop: at most one record, and a beat when it is due."""
-        message = self._held or self._consumer.poll(0.05 if self._ledger_missing is None else 0.2)
+        message = self._held if time.monotonic() >= self._retry_at else None
+        if message is None:
+            message = self._consumer.poll(0.05 if self._ledger_missing is None else 0.2)
         self._prepare_all()
-        if message is not None and message.error() is None:
+        if message is not None and (error := message.error()) is not None:
+            if error.fatal():
+                raise KafkaException(error)  # another took our name, say: what is not read must not be guarded
+        elif message is not None:
             self._take(message)
         if time.monotonic() >= self._beat_at:
             self._beat_at = time.monotonic() + self._settings.actuator.beat_seconds
@@ -131,9 +136,10 @@ class Intake:
         for message in messages_to_end(self._kafka, topics.control.full_name(prefix), [partition]):
             if (seen := epoch_of(message)) is not None:
                 self._ledger.saw_control(*seen)
-        watches, decisions = (
-            TopicPartition(t.full_name(prefix), partition) for t in (topics.watches, topics.decisions)
+        watches, decisions, leases = (
+            TopicPartition(t.full_name(prefix), partition) for t in (topics.watches, topics.decisions, topics.leases)
         )
+        assigned.leases_end = self._consumer.get_watermark_offsets(leases, timeout=10)[1]
         assigned.watches_end = self._consumer.get_watermark_offsets(watches, timeout=10)[1]
         committed = self._consumer.committed([watches, decisions], timeout=10)
         low = self._consumer.get_watermark_offsets(decisions, timeout=10)[0]
@@ -142,7 +148,7 @@ class Intake:
         assigned.watches_position = max(assigned.watches_position, stored, first)
         assigned.decisions_position = max(committed[1].offset if committed[1].offset >= 0 else low, low)
         assigned.prepared = True
-        self._open_if_read(assigned)
+        self._beat_at = 0.0  # read back, it tells broker time: the gate waits for that
 
     def _open_if_read(self, assigned: Assigned) -> None:
         if assigned.open and self._held is None:
@@ -157,32 +163,47 @@ class Intake:
         if assigned is None:
             self._held = None
             return
-        assigned.heard(message.timestamp()[1])
+        if message is not self._held:
+            assigned.heard(message.timestamp()[1])
         if time.monotonic() < self._retry_at:
-            self._consumer.poll(0.05)  # paused: keeps the membership, brings nothing
+            self._hold(message)  # the ledger went away after this was polled
             return
         try:
             self._record(topic, message, assigned)
         except AWAY as error:
-            self._held = message
+            self._hold(message)
             self._away(error)
             return
-        except POISON as error:
-            self._dead_letter(message, Unstorable(str(error).strip().splitlines()[0]))
+        except NotDelivered as error:
+            log.warning("a dead letter waits for the broker: %s", error)
+            self._hold(message)
+            self._retry_at = time.monotonic() + RECONNECT_SECONDS[1]
+            return
         self._back()
         self._consumer.commit(message=message, asynchronous=True)
         if topic is topics.decisions:
             assigned.decisions_position = int(message.offset() or 0) + 1
 
+    def _hold(self, message: Message) -> None:
+        """Keep the record until it can be taken in; nothing else is read meanwhile."""
+        self._held = message
+        self._consumer.pause(self._consumer.assignment())
+
     def _record(self, topic: Topic[Any], message: Message, assigned: Assigned) -> None:
-        value, key = as_bytes(message.value()), as_bytes(message.key())
         try:
-            record = decode(topic, value, key)
+            record = decode(topic, as_bytes(message.value()), as_bytes(message.key()))
+            self._give(topic, record, message, assigned)
         except Undecodable as why:
             self._dead_letter(message, why)
+        except POISON as error:
+            self._dead_letter(message, Unstorable(str(error).strip().splitlines()[0]))
+
+    def _give(self, topic: Topic[Any], record: Any, message: Message, assigned: Assigned) -> None:
+        if topic is topics.leases:  # our own beats: they move broker time
+            was_open, assigned.leases_position = assigned.open, int(message.offset() or 0) + 1
+            if not was_open:
+                self._open_if_read(assigned)
             return
-        if topic is topics.leases:
-            return  # our own beats: they move broker time
         if topic is topics.watches:
             self._watched(record, message, assigned)
             return
@@ -225,16 +246,14 @@ class Intake:
     def _back(self) -> None:
         if self._ledger_missing is None and self._held is None:
             return
-        self._held, self._ledger_missing, self._retry_seconds = None, None, RECONNECT_SECONDS[0]
-        log.info("the ledger is back")
-        self._consumer.resume(
-            [
-                tp
-                for tp in self._consumer.assignment()
-                if (a := self.assignment.partitions.get(tp.partition))
-                and (a.open or self._names[tp.topic].name not in GATED)
-            ]
-        )
+        if self._ledger_missing is not None:
+            log.info("the ledger is back")
+        self._held, self._ledger_missing = None, None
+        self._retry_at, self._retry_seconds = 0.0, RECONNECT_SECONDS[0]
+        for tp in self._consumer.assignment():
+            assigned = self.assignment.partitions.get(tp.partition)
+            if assigned is not None and (assigned.open or self._names[tp.topic].name not in GATED):
+                self._consumer.resume([tp])
 
     # the guard lease
 
@@ -272,11 +291,6 @@ class Intake:
 
     def _loop(self, assigned: Assigned) -> Loop:
         return Loop(
-            partition=assigned.partition,
-            ledger_missing=self._ledger_missing,
-            rules=self._rules,
-            watched=assigned.watched,
-            assigned_ms=assigned.assigned_ms,
-            broker_ms=assigned.broker_ms or assigned.assigned_ms,
-            decisions_position=assigned.decisions_position,
-        )
+            assigned.partition, self._ledger_missing, self._rules, assigned.watched, assigned.assigned_ms,
+            assigned.broker_ms or assigned.assigned_ms, assigned.decisions_position, time.monotonic() - assigned.read_at,
+        )  # fmt: skip
