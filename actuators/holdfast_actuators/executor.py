@@ -13,15 +13,16 @@ AWAY_SECONDS = 1.0
 class Executor:
     """Looks for what is due twice a second, and wakes the relay when something was done."""
 
-    def __init__(self, ledger: Ledger, wake: threading.Event) -> None:
+    def __init__(self, ledger: Ledger, wake: threading.Event, partitions: int) -> None:
         self._ledger = ledger
         self._wake = wake
+        self._partitions = partitions
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. While the ledger is away nothing is due."""
         while not stop.wait(EVERY_SECONDS):
             try:
-                if self._ledger.deadlines():
+                if self._ledger.deadlines(self._partitions):
                     self._wake.set()
             except AWAY as error:
                 log.warning("deadlines wait: %s", error)

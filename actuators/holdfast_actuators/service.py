@@ -75,7 +75,7 @@ class _Service:
         beating = Publisher(settings.kafka, source, delivery_seconds=RELAY_DELIVERY_SECONDS)
         intake = Intake(settings, _ledger(settings), beating, wake, self._figures)
         relay = Relay(_ledger(settings), relaying, settings.kafka.topic_prefix, wake, self._figures)
-        executor = Executor(_ledger(settings), wake)
+        executor = Executor(_ledger(settings), wake, relaying.partitions(topics.events))
         server = web.serve(
             settings.actuator.web_host, settings.actuator.web_port, self._figures.not_ready, self._figures.text
         )

@@ -1,5 +1,7 @@
 """What runners say: may I start, I am here, I obey, I am gone, so much is undone. One transaction each (protocol 7 to 9)."""
 
+from datetime import timedelta
+
 from holdfast_schemas.desired_state import Answer
 from holdfast_schemas.runs import (
     EpochAcknowledged,
@@ -13,7 +15,7 @@ from holdfast_schemas.runs import (
 from holdfast_schemas.states import AnswerResult, Desired
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
-from .effects import choose_undoer, finish, settle, take_up
+from .effects import choose_undoer, finish, go_over, settle, take_up
 from .entry import Entry
 from .rows import MigrationRow, RunRow
 
@@ -60,7 +62,8 @@ def _requested(entry: Entry, m: MigrationRow, asked: RunRequested) -> None:
     if asked.mode == "observe":
         if run is None:
             _new_run(entry, m, asked, None)
-        _join(entry, asked, asked.can_undo)
+        if run is None or run.mode == "observe":  # in a guarded run it would never acknowledge
+            _join(entry, asked, asked.can_undo)
         return
     result, reason = _may_start(entry, m, run, asked)
     if result == "granted" and run is None:
@@ -103,7 +106,10 @@ def _missing_signals(entry: Entry, target: str) -> str:
     required = [t.id for t in rules.triggers if t.required and t.metric == "response_time_p95"]
     if not required:
         return ""
-    found = entry.db.execute("SELECT 1 FROM watched WHERE %s = ANY(fresh_targets)", (target,)).fetchone()
+    since = entry.now - timedelta(seconds=rules.judgement.health_fresh_seconds)
+    found = entry.db.execute(
+        "SELECT 1 FROM watched WHERE %s = ANY(fresh_targets) AND logged_at > %s", (target, since)
+    ).fetchone()
     return "" if found else f"{', '.join(required)}: no health sample of target {target} under 30 s old"
 
 
@@ -112,6 +118,7 @@ def _grant(entry: Entry, m: MigrationRow, asked: RunRequested) -> None:
     before = entry.run(m.run_id)
     if before is not None and before.state == "live":
         finish(entry, m, before, "lost")
+    entry.supersede_open(m, f"run {asked.run_id} began")  # what is held from an earlier run is not this one's
     frozen = entry.freeze()
     holder = m.held_by or (frozen.actor if frozen else None)
     desired: Desired = "pause" if holder else "run"
@@ -154,7 +161,7 @@ def _joined(entry: Entry, m: MigrationRow, run: RunRow, record: WorkerJoined) ->
     _join(entry, record, record.can_undo)
     if m.run_id != run.run_id:
         return
-    entry.send_state(m)
+    _owe_again(entry, m, run)
     settle(entry, m, run)
 
 
@@ -176,6 +183,11 @@ def _acknowledged(entry: Entry, m: MigrationRow, run: RunRow, record: EpochAckno
     before = next((w for w in entry.workers(run.run_id) if w.worker_id == record.worker_id), None)
     if before is None or m.run_id != run.run_id:
         return
+    if record.epoch > m.epoch and run.state in ("live", "undoing"):
+        entry.db.execute("UPDATE migration SET seen_epoch = %s WHERE migration_id = %s", (record.epoch, m.migration_id))
+        m.seen_epoch = max(m.seen_epoch, record.epoch)
+        go_over(entry, m)
+        return
     entry.db.execute(
         "UPDATE worker SET acknowledged_epoch = greatest(acknowledged_epoch, %s) WHERE run_id = %s AND worker_id = %s",
         (record.epoch, record.run_id, record.worker_id),
@@ -184,6 +196,14 @@ def _acknowledged(entry: Entry, m: MigrationRow, run: RunRow, record: EpochAckno
         settle(entry, m, run)
     elif record.epoch < m.epoch and (entry.now - m.sent_at).total_seconds() > RESEND_SECONDS:
         # Anti-entropy: it holds less than the ledger, so what it missed (or a zombie overwrote) is owed again.
+        _owe_again(entry, m, run)
+
+
+def _owe_again(entry: Entry, m: MigrationRow, run: RunRow) -> None:
+    """What stands on control of the run: of a closed one its tombstone, for a state would revive the key."""
+    if run.state == "closed":
+        entry.owe_tombstone(m, run.run_id)
+    else:
         entry.send_state(m)
 
 
@@ -191,7 +211,7 @@ def _acknowledged(entry: Entry, m: MigrationRow, run: RunRow, record: EpochAckno
 
 
 def _undone(entry: Entry, m: MigrationRow, run: RunRow, record: UndoReported) -> None:
-    if m.run_id != run.run_id or run.state != "undoing" or record.undo_token != m.undo_token:
+    if m.run_id != run.run_id or run.state != "undoing" or m.undo_by is None or record.undo_token != m.undo_token:
         return
     actions = entry.open_actions(m.migration_id)
     undo = next((a for a in actions if a.kind == "undo"), None)

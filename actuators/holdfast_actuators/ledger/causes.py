@@ -12,7 +12,7 @@ from holdfast_schemas.triggers import RuleSet, rules_hash
 
 from ..policy import rule_on_decision, rule_on_request
 from .effects import settle
-from .entry import Entry
+from .entry import FREEZE_LOCK, Entry
 from .rows import MigrationRow, RunRow
 
 RULES_LOCK = 0x52554C45
@@ -106,7 +106,7 @@ _KINDS: dict[str, ActionKind] = {"pause": "pause", "resume": "resume", "rollback
 
 def _freeze(entry: Entry, asked: PersonRequest) -> None:
     """``pause --all`` and its lifting: every migration in turn, in the order of ids, so two freezes cannot deadlock."""
-    entry.db.execute("SELECT pg_advisory_xact_lock(%s)", (RULES_LOCK + 1,))
+    entry.db.execute("SELECT pg_advisory_xact_lock(hashtext(current_schema()), %s)", (FREEZE_LOCK,))
     if entry.known(asked.request_id):
         return
     if asked.kind == "freeze":

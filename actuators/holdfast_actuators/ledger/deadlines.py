@@ -5,7 +5,7 @@ from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
 from .attendance import undo_again
 from .causes import send_rules
-from .effects import STOPPING, close, finish, settle
+from .effects import STOPPING, close, finish, go_over, settle
 from .entry import Entry
 from .rows import MigrationRow, RunRow
 
@@ -43,6 +43,9 @@ def _live(entry: Entry, m: MigrationRow, run: RunRow) -> int:
         return 1
     if m.run_id != run.run_id:
         return 0
+    if m.seen_epoch > m.epoch:
+        go_over(entry, m)
+        return 1
     before = [(a.cause_id, a.state) for a in entry.open_actions(m.migration_id)]
     if before:
         settle(entry, m, run)
@@ -72,6 +75,10 @@ def _let_go(entry: Entry, m: MigrationRow, run: RunRow) -> None:
         m.held_by, m.held_by_freeze, m.until = frozen.actor, True, None
         entry.save(m)
         return
+    if m.set_by.startswith("trigger:"):  # it was paused before the person asked: that is not lifted by a clock
+        m.held_by, m.until = None, None
+        entry.save(m)
+        return
     by = m.held_by or "a person"
     entry.supersede_open(m, "the pause came to its end")
     m.held_by, m.until = None, None
@@ -88,7 +95,7 @@ def _watch_window(entry: Entry) -> float:
     return RuleSet.model_validate_json(row[0] if row else DEFAULT_RULES_TEXT).judgement.watch_window_seconds
 
 
-def check_rules(entry: Entry) -> int:
+def check_rules(entry: Entry, partitions: int) -> int:
     """Protocol 4: rules are sent again until each partition's Watched names them, and hourly; then they are effective."""
     newest = entry.db.execute(
         "SELECT version, rules, rules_hash, request_id, sent_at FROM rules ORDER BY version DESC LIMIT 1 FOR UPDATE SKIP LOCKED"
@@ -97,7 +104,8 @@ def check_rules(entry: Entry) -> int:
         return 0
     version, rules, digest, request_id, sent_at = newest
     agree = entry.db.execute(
-        "SELECT count(*) > 0 AND bool_and(rules_version = %s AND rules_hash = %s) FROM watched", (version, digest)
+        "SELECT count(*) >= %s AND bool_and(rules_version = %s AND rules_hash = %s) FROM watched",
+        (partitions, version, digest),
     ).fetchone()
     everywhere = bool(agree and agree[0])
     done = 0

@@ -132,10 +132,13 @@ class Ledger:
             (migration_id, epoch),
         )
 
-    def deadlines(self) -> int:
-        """Do what is due; a transaction a migration. Returns the number of things done."""
+    def deadlines(self, partitions: int = 1) -> int:
+        """Do what is due; a transaction a migration. Returns the number of things done.
+
+        ``partitions``: how many the log has; rules are in force once every one of them has named them.
+        """
         with self._entry() as entry:
-            done = deadlines.check_rules(entry)
+            done = deadlines.check_rules(entry, partitions)
             due = deadlines.migrations_due(entry)
         for migration_id in due:
             with self._entry() as entry:

@@ -105,6 +105,16 @@ def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: l
     )
 
 
+def go_over(entry: Entry, m: MigrationRow) -> None:
+    """The log knows a higher epoch than the ledger (restored from a backup): runners refuse all below it, so say it anew."""
+    epoch = max(m.epoch, m.seen_epoch) + 1
+    entry.db.execute(
+        "UPDATE action SET epoch = %s WHERE migration_id = %s AND epoch = %s AND state = ANY(%s)",
+        (epoch, m.migration_id, m.epoch, list(STOPPING)),
+    )
+    entry.desire(m, m.desired, m.set_by, m.reason)
+
+
 def finish(entry: Entry, m: MigrationRow, run: RunRow, outcome: RunOutcome) -> None:
     """Protocol 9: the run's end. RunFinished goes to the engine; what was still asked of the run is superseded."""
     entry.move_run(run, "finished", outcome=outcome, finished_at=entry.now)
@@ -126,6 +136,9 @@ def finish(entry: Entry, m: MigrationRow, run: RunRow, outcome: RunOutcome) -> N
 def close(entry: Entry, m: MigrationRow, run: RunRow) -> None:
     """Protocol 10: the watch window is over. A tombstone goes out only while that run is still the current one."""
     entry.move_run(run, "closed")
+    for action in entry.open_actions(m.migration_id):
+        if action.run_id == run.run_id:
+            entry.move(action, "expired" if action.state == "held" else "superseded", "the watch window is over")
     if m.run_id == run.run_id:
         m.epoch = max(m.epoch, m.seen_epoch) + 1
         m.desired, m.set_by, m.reason, m.undo_by = "none", "ledger", "the watch window is over", None

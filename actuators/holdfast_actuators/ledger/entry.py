@@ -32,6 +32,8 @@ ACTION = (
     "cause_id, cause_kind, migration_id, run_id, kind, epoch, state, revision, actor, reason, verdict, trigger_id,"
     " steps_left, decided_at, requested_at, acknowledged_at, effective_at, deadline"
 )
+FREEZE_LOCK = 0x46524545
+"""Advisory lock ("FREE"): a freeze has it alone, every change of one migration shares it, before the row's lock."""
 OPEN = ("requested", "acknowledged", "unacknowledged", "held")
 
 
@@ -49,6 +51,8 @@ class Entry:
 
     def lock(self, migration_id: str) -> MigrationRow:
         """The migration's row, locked until the end of the transaction; made when it was never seen."""
+        # First wait for a freeze that is under way: what is decided here must see it, or be seen by it.
+        self.db.execute("SELECT pg_advisory_xact_lock_shared(hashtext(current_schema()), %s)", (FREEZE_LOCK,))
         self.db.execute("INSERT INTO migration (migration_id) VALUES (%s) ON CONFLICT DO NOTHING", (migration_id,))
         sql = f"SELECT {MIGRATION} FROM migration WHERE migration_id = %s FOR UPDATE"
         with self.db.cursor(row_factory=class_row(MigrationRow)) as cursor:
