@@ -10,7 +10,8 @@ Z95 = 1.959963984540054
 def wilson_lower(k: int, n: int) -> float:
     """Lower bound of the 95 % Wilson score interval for a share of k in n (Wilson 1927)."""
     p, z2 = k / n, Z95 * Z95
-    return (p + z2 / (2 * n) - Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    lower = (p + z2 / (2 * n) - Z95 * math.sqrt(p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return max(0.0, lower)  # rounding may leave it a hair under zero
 
 
 def number(value: float) -> str:

@@ -1,0 +1,90 @@
+"""The one tree of errors: a class per refusal, its values as fields, the cure in its message.
+
+Exit codes (documented in the README of consoles): 2 usage, 3 refused, 4 not found, 5 cannot reach a service,
+6 no acknowledgement in time, 70 internal.
+"""
+
+from .configuration import (
+    ExtraMissing,
+    FileUnreadable,
+    LedgerNotConfigured,
+    ReferenceInvalid,
+    RulesInvalid,
+    SettingsInvalid,
+    SettingsUnreadable,
+)
+from .kafka import BrokerUnreachable, NotDelivered, PartitionsDiffer, RecordTooLarge, TopicMissing, TopicsWrong
+from .ledger import LedgerSchemaChanged, LedgerUnreachable
+from .people import RequestRefused, RequestUnanswered, RulesNotInForce, UnknownMigration
+from .processes import (
+    ChildDidNotStart,
+    ChildStillRunning,
+    DemoFailed,
+    DownloadFailed,
+    FolderNotReachable,
+    ServerNotReady,
+)
+from .records import ContractViolated, Garbage, Undecodable, UnknownMajor, UnknownType, Unstorable, WrongKey
+from .runners import (
+    BackfillInvalid,
+    GuardUnavailable,
+    JournalRefused,
+    RollbackRequested,
+    RunAlreadyLive,
+    RunFenced,
+    RunRefused,
+    RunStopped,
+)
+from .states import ForeignLog, StateTooNew
+from .tree import HoldfastError, NoAcknowledgement, NotFound, Refused, Unreachable, Unusable
+
+__all__ = [
+    "BackfillInvalid",
+    "BrokerUnreachable",
+    "ChildDidNotStart",
+    "ChildStillRunning",
+    "ContractViolated",
+    "DemoFailed",
+    "DownloadFailed",
+    "ExtraMissing",
+    "FileUnreadable",
+    "FolderNotReachable",
+    "ForeignLog",
+    "Garbage",
+    "GuardUnavailable",
+    "HoldfastError",
+    "JournalRefused",
+    "LedgerNotConfigured",
+    "LedgerSchemaChanged",
+    "LedgerUnreachable",
+    "NoAcknowledgement",
+    "NotDelivered",
+    "NotFound",
+    "PartitionsDiffer",
+    "RecordTooLarge",
+    "ReferenceInvalid",
+    "Refused",
+    "RequestRefused",
+    "RequestUnanswered",
+    "RollbackRequested",
+    "RulesInvalid",
+    "RulesNotInForce",
+    "RunAlreadyLive",
+    "RunFenced",
+    "RunRefused",
+    "RunStopped",
+    "ServerNotReady",
+    "SettingsInvalid",
+    "SettingsUnreadable",
+    "StateTooNew",
+    "TopicMissing",
+    "TopicsWrong",
+    "Undecodable",
+    "UnknownMajor",
+    "UnknownMigration",
+    "UnknownType",
+    "Unreachable",
+    "Unstorable",
+    "Unusable",
+    "WrongKey",
+]
