@@ -5,6 +5,7 @@ import logging
 from confluent_kafka import Message
 
 from holdfast_schemas.errors import Undecodable
+from holdfast_schemas.transport.dead_letter import dead_letter_headers
 from holdfast_schemas.transport.publish import Publisher
 from holdfast_schemas.transport.topics import DEAD_LETTERS
 
@@ -20,14 +21,14 @@ def send_dead_letter(publisher: Publisher, prefix: str, message: Message, why: U
         f"{prefix}.{DEAD_LETTERS}",
         as_bytes(message.key()),
         as_bytes(message.value()),
-        [
-            ("holdfast_topic", str(message.topic()).encode()),
-            ("holdfast_partition", str(message.partition()).encode()),
-            ("holdfast_offset", str(message.offset()).encode()),
-            ("holdfast_timestamp_ms", str(message.timestamp()[1]).encode()),
-            ("holdfast_reason", why.reason.encode()),
-            ("holdfast_error", str(why).encode()),
-        ],
+        dead_letter_headers(
+            str(message.topic()),
+            message.partition() or 0,
+            message.offset() or 0,
+            message.timestamp()[1],
+            why.reason,
+            str(why),
+        ),
         message.partition(),
         limit_bytes=LIMIT_BYTES,
     )

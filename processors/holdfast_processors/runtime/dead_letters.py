@@ -1,5 +1,6 @@
 """What cannot be used goes byte for byte to the dead letters, with where it stood and why in its headers."""
 
+from holdfast_schemas.transport.dead_letter import dead_letter_headers
 from holdfast_schemas.transport.topics import DEAD_LETTERS
 
 from ..engine.records import LogRecord, Rejection
@@ -13,12 +14,5 @@ def dead_letter(prefix: str, source_topic: str, record: LogRecord, why: Rejectio
         record.partition,
         record.key,
         record.value,
-        [
-            ("holdfast_topic", source_topic.encode()),
-            ("holdfast_partition", str(record.partition).encode()),
-            ("holdfast_offset", str(record.offset).encode()),
-            ("holdfast_timestamp_ms", str(record.timestamp).encode()),
-            ("holdfast_reason", why.reason.encode()),
-            ("holdfast_error", why.error.encode()),
-        ],
+        dead_letter_headers(source_topic, record.partition, record.offset, record.timestamp, why.reason, why.error),
     )
