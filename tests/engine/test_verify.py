@@ -143,7 +143,11 @@ def _a_pane_too_few() -> Iterator[tuple[object, str, object]]:
     yield panes.Panes, "total", lambda self, now, count=12: whole(self, now, count - 1 if count == 12 else count)
 
 
-@pytest.mark.parametrize("mutation", [_or_equal, _a_lost_worker, _a_pane_too_many, _a_pane_too_few])
+MUTATIONS = [_or_equal, _a_lost_worker, _a_pane_too_many, _a_pane_too_few]
+"""Engines that judge wrongly: each gives the places to patch and what to put there."""
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
 @pytest.mark.parametrize("consistent", [True, False], ids=["all decided by the mutant", "decided by the engine"])
 def test_a_mutated_engine_is_found_out(
     monkeypatch: pytest.MonkeyPatch, mutation: Callable[[], Iterator[tuple[object, str, object]]], consistent: bool
