@@ -8,6 +8,7 @@ import aiokafka
 import faust
 from faust.types import TP
 
+from holdfast_schemas.errors import HoldfastError
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.settings import Settings
 from holdfast_schemas.transport import topics
@@ -198,7 +199,7 @@ class Processor:
             self._tasks.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
                 log.error("%s failed", name, exc_info=error)
-                fatal(f"{name} failed: {error!r}")
+                fatal(f"{name} failed: {error if isinstance(error, HoldfastError) else repr(error)}")
 
         task.add_done_callback(done)
         return task

@@ -13,6 +13,7 @@ from typing import Any
 import aiokafka
 from aiokafka.structs import TopicPartition
 
+from holdfast_schemas.errors import LogRecreated
 from holdfast_schemas.transport.security import KafkaSettings
 
 from ..engine import keeping
@@ -116,12 +117,15 @@ class Loader:
         log.info("loaded %d partitions, %d records in %.2f s", len(ends), records, time.monotonic() - started)
 
     def _open(self, partition: int, end: int, found: dict[str, tuple[int, bytes | None]], stale: set[str]) -> None:
+        """Take the states in. Raises LogRecreated, and what ``keeping.load`` refuses by name."""
         owned = self._partitions.owned[partition]
         # The partition's own record first: it says which rules and which clock the others are read under.
         for key in sorted(found, key=lambda k: k != PARTITION_KEY):
             offset, body = found[key]
             if body is not None:
                 keeping.load(owned.state, key, offset, body)
+        if owned.state.started and owned.state.position > owned.events_end:
+            raise LogRecreated(self._events, partition, owned.state.position, owned.events_end)
         owned.changelog_end = end
         owned.recovered = set(found)
         owned.touched |= stale  # the newest on top again at once, so that compaction cannot keep the stale one

@@ -35,7 +35,7 @@ from .runners import (
     RunRefused,
     RunStopped,
 )
-from .states import ForeignLog, StateTooNew
+from .states import ForeignLog, LogRecreated, StateTooNew
 from .tree import HoldfastError, NoAcknowledgement, NotFound, Refused, Unreachable, Unusable
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "LedgerNotConfigured",
     "LedgerSchemaChanged",
     "LedgerUnreachable",
+    "LogRecreated",
     "NoAcknowledgement",
     "NotDelivered",
     "NotFound",

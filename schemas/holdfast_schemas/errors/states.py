@@ -32,3 +32,19 @@ class ForeignLog(HoldfastError):
             f"the state of {self.key} was kept beside log {self.found}, this partition's is {self.expected}: "
             "give the processors the changelog that belongs to these events, or an empty one"
         )
+
+
+@dataclass
+class LogRecreated(HoldfastError):
+    """The log ends before what was judged of it: another topic stands under its name. Judging on would skip it silently."""
+
+    topic: str
+    partition: int
+    position: int
+    end: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.topic}-{self.partition} ends at offset {self.end}, but offset {self.position} was reached before:"
+            " the topic was recreated; restore it, or recreate the changelog with it to begin anew"
+        )
