@@ -189,7 +189,7 @@ def assert_state_covers(position: int, covered: int) -> None:
 
 
 def test_bites_3_ours_commits_what_the_changelog_covers(ours: Ours) -> None:
-    """The plain counterpart is missing: with its changelog held back for good, plain Faust did not commit within 30 s."""
+    """The plain counterpart, which needs a table, is in test_bites_of_tables.py."""
     ours.hold.touch()
     with ours.start(HOLD_TOPIC=f"{ours.kafka.topic_prefix}.{topics.CHANGELOG}") as worker:
         worker.wait_for_log("answering on")

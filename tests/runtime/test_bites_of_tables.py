@@ -1,4 +1,4 @@
-"""What bites in Faust's tables: lost keys still listed (6), events counted twice when they come again (7)."""
+"""What bites in Faust's tables: commits ahead of the changelog (3), lost keys still listed (6), events counted twice (7)."""
 
 import re
 from collections.abc import Callable
@@ -13,17 +13,37 @@ from holdfast_schemas.transport.publish import Publisher
 from holdfast_schemas.transport.reading import read_to_end
 from holdfast_schemas.transport.security import KafkaSettings
 from tests.runtime.migrations import Migration, kept, records
-from tests.runtime.test_bites import Plain
+from tests.runtime.test_bites import Plain, assert_state_covers, committed
 from tests.runtime.workers import PROCESSOR, Worker, environment
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.kafka
 EVENTS = 20
+MANY = 5000
 
 
 @pytest.fixture
 def plain(kafka: Any, kafka_topics: Any, tmp_path: Path) -> Callable[..., Plain]:
     return lambda case, *more, **config: Plain(case, tmp_path, kafka, kafka_topics, *more, **config)
+
+
+def test_bites_3_offsets_are_committed_before_the_changelog_is_sent(
+    plain: Callable[..., Plain], kafka_topics: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each produce request takes 0.4 s: Faust's flush before a commit gives up on what waits behind a full batch."""
+    monkeypatch.setenv("DELAY_SECONDS", "0.4")
+    app = plain("counts", "plain-counts-changelog", config={"cleanup.policy": "compact"})
+    changelog = f"{kafka_topics.prefix}plain-counts-changelog"
+    settings = app.kafka.model_copy(update={"topic_prefix": kafka_topics.prefix.rstrip(".")})
+    app.send(*[b"x"] * MANY)
+
+    def assert_covered() -> int:
+        position = committed(app.kafka, app.group, app.topic)
+        assert_state_covers(position, len(records(settings, "plain-counts-changelog")))
+        return position
+
+    with app.start(hold_topic=changelog), pytest.raises(AssertionError, match="but the changelog covers"):
+        wait_for(lambda: assert_covered() >= MANY, 40, "the last commit", 0.05)
 
 
 def test_bites_7_events_that_come_again_are_counted_twice(
