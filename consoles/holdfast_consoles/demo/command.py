@@ -16,34 +16,41 @@ from . import orders
 from .checker import Check
 from .live import Live
 from .report import Report, decision_reports
-from .scenarios import SCENARIOS, Play
+from .scenarios import SCENARIOS
+from .scenarios.play import Play
 from .stage import HOLDFAST, Stage, stage
 from .story import Reader, Story
 
 ROWS_MIN = 20_000
-BATCHES = 400
 DEFAULT_RUNNER = "holdfast_consoles.demo.runner"
 OUTCOMES = {"completed": "completed", "rolled_back": "rolled_back", "lost": "lost", "refused": "refused"}
 
-Scenario = Literal["errors", "healthy"]
+ScenarioName = Literal["errors", "healthy"]
+SCENARIO_HELP = " ".join(f"{name}: {scenario.summary}." for name, scenario in SCENARIOS.items())
 
 
 def demo(
-    scenario: Annotated[
-        Scenario, typer.Option(help="errors: paused at 5 %, resumed, rolled back at 10 %. healthy: nothing fires.")
-    ] = "errors",
+    scenario: Annotated[ScenarioName, typer.Option(help=SCENARIO_HELP)] = "errors",
     rows: Annotated[int, typer.Option(help="Rows of the table `orders`.", min=ROWS_MIN)] = 200_000,
     seed: Annotated[int, typer.Option(help="Lays out the bad rows and the application's writes.")] = 1,
     broker: Annotated[
-        str, typer.Option(help="inprocess, kafka (a real Apache Kafka 4.2 from Python packages), or HOST:PORT.")
-    ] = "inprocess",
+        str | None,
+        typer.Option(
+            help="inprocess, kafka (a real Apache Kafka 4.2 from Python packages), or HOST:PORT.",
+            show_default="inprocess; kafka for what needs a real one",
+        ),
+    ] = None,
     runner: Annotated[str, typer.Option(help="The runner's module; it is started with python -m.")] = DEFAULT_RUNNER,
     report: Annotated[Path | None, typer.Option(help="Write what happened as JSON.")] = None,
     keep: Annotated[bool, typer.Option(help="Keep the folder with every log.")] = False,
 ) -> None:
     """Watch a real migration go wrong, be paused, resumed, and taken back, and let the database say that it was."""
+    needs_kafka = SCENARIOS[scenario].real_kafka
+    broker = broker or ("kafka" if needs_kafka else "inprocess")
     if broker not in ("inprocess", "kafka") and ":" not in broker:
         raise typer.BadParameter(f"{broker!r} is none of inprocess, kafka, HOST:PORT", param_hint="--broker")
+    if broker == "inprocess" and needs_kafka:
+        raise typer.BadParameter(f"{scenario} plays on a real Kafka: kafka or HOST:PORT", param_hint="--broker")
     story = Report(scenario=scenario, rows=rows, seed=seed, broker=broker)
     live = Live()
     failed = False
@@ -70,31 +77,31 @@ def demo(
 
 
 def _play(folder: Path, report: Report, live: Live, runner: str) -> None:
+    scenario = SCENARIOS[report.scenario]
     live.say(f"scenario {report.scenario}, {report.rows:,} rows, seed {report.seed}, broker {report.broker}")
-    with stage(report.broker, folder, live.say) as on:
+    for section, values in scenario.settings.items():
+        live.say(f"shortened for the demo: [{section}] " + ", ".join(f"{k} = {v:g}" for k, v in values.items()))
+    with stage(report.broker, folder, live.say, actuators=scenario.actuators, settings=scenario.settings) as on:
         live.say(f"making the table `orders` with {report.rows:,} rows")
-        orders.create(on.app_dsn, report.rows, report.seed, healthy=report.scenario == "healthy")
+        orders.create(on.app_dsn, report.rows, report.seed, healthy=not scenario.bad_rows)
         story = Story(orders.MIGRATION_ID)
         with Reader(on.kafka, story) as reader:
             journal = folder / "application-journal.jsonl"
             journal.touch()
-            application = on.start(
-                "application",
-                [
-                    sys.executable,
-                    "-m",
-                    "holdfast_consoles.demo.application",
-                    on.app_dsn,
-                    str(journal),
-                    str(report.seed),
-                ],
-            )
+            argv = [
+                sys.executable,
+                "-m",
+                "holdfast_consoles.demo.application",
+                on.app_dsn,
+                str(journal),
+                str(report.seed),
+            ]
+            application = on.start("application", argv)
             live.say("starting the runner: it waits until the ledger grants its run")
-            batch_rows = max(1, report.rows // BATCHES)
-            worker = on.start("runner", [sys.executable, "-m", runner, on.app_dsn, str(report.rows), str(batch_rows)])
-            play = Play(on, story, reader, live, report, journal, application, worker)
+            batch_rows = max(1, report.rows // scenario.batches)
+            play = Play(on, story, reader, live, report, journal, runner, batch_rows, application)
             try:
-                SCENARIOS[report.scenario](play)
+                scenario.play(play)
             finally:
                 report.decisions = decision_reports(story)
                 report.events = story.events

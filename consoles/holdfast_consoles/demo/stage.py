@@ -1,9 +1,10 @@
 """What the demo plays on: a broker, two PostgreSQL servers, the two services, all as processes that end with it."""
 
 import contextlib
+import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ class Stage:
     kafka: KafkaSettings
     app_dsn: str
     ledger_dsn: str
+    ledger: EmbeddedPostgres
     children: contextlib.ExitStack
     processes: dict[str, ChildProcess] = field(default_factory=dict)
 
@@ -42,6 +44,14 @@ class Stage:
         """The environment of every process: ours, without settings that are not the demo's."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
         return {**kept, "HOLDFAST_CONFIG": str(self.config), "PYTHONUNBUFFERED": "1"}
+
+    def start_processor(self) -> ChildProcess:
+        """`holdfast processor`, or the same again after its end."""
+        return self.start("processor", [*HOLDFAST, "processor"])
+
+    def start_actuator(self, name: str = "actuator") -> ChildProcess:
+        """`holdfast actuator` under this name, or the same again after its end."""
+        return self.start(name, [*HOLDFAST, "actuator"], HOLDFAST_ACTUATOR__NAME=f"demo-{name}")
 
     def start(self, name: str, argv: Sequence[str], **variables: str) -> ChildProcess:
         """Start a process whose log is ``NAME.log`` in the demo's folder; it ends with the stage."""
@@ -63,8 +73,18 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(broker: str, folder: Path, say: Say) -> Iterator[Stage]:
-    """Everything up, until the with statement ends; then everything down again, whatever happened."""
+def stage(
+    broker: str,
+    folder: Path,
+    say: Say,
+    *,
+    actuators: int = 1,
+    settings: Mapping[str, Mapping[str, float]] | None = None,
+) -> Iterator[Stage]:
+    """Everything up, until the with statement ends; then everything down again, whatever happened.
+
+    ``settings`` are sections of holdfast.toml laid over the demo's own.
+    """
     with contextlib.ExitStack() as servers:
         with ThreadPoolExecutor() as starting:
             say("starting two PostgreSQL 18 servers, `app` and `ledger`")
@@ -83,17 +103,18 @@ def stage(broker: str, folder: Path, say: Say) -> Iterator[Stage]:
             _database(future.result(), name) for future, name in zip(databases, ("app", "ledger"), strict=True)
         )
         config = folder / "holdfast.toml"
-        config.write_text(_toml(kafka, app, ledger))
+        config.write_text(_toml(kafka, app, ledger, settings or {}))
         config.chmod(0o600)
         children = servers.enter_context(contextlib.ExitStack())
-        built = Stage(folder, config, kafka, app, ledger, children)
+        built = Stage(folder, config, kafka, app, ledger, databases[1].result(), children)
         if broker != "inprocess":
             if broker != "kafka":
                 servers.callback(_delete_topics, kafka)
             built.run("topics-create", [*HOLDFAST, "topics", "create"], 60)
-        say("starting `holdfast processor` and `holdfast actuator`")
-        built.start("processor", [*HOLDFAST, "processor"])
-        built.start("actuator", [*HOLDFAST, "actuator"])
+        say("starting `holdfast processor` and `holdfast actuator`" + (f", {actuators} of these" * (actuators > 1)))
+        built.start_processor()
+        for number in range(1, actuators + 1):
+            built.start_actuator("actuator" if actuators == 1 else f"actuator-{number}")
         yield built
 
 
@@ -127,29 +148,25 @@ def _delete_topics(kafka: KafkaSettings) -> None:
         deleted.result(15)
 
 
-def _toml(kafka: KafkaSettings, app_dsn: str, ledger_dsn: str) -> str:
-    return f"""# The demo's settings: the file that every process of it reads.
-environment = "demo"
-
-[kafka]
-bootstrap_servers = "{kafka.bootstrap_servers}"
-topic_prefix = "{kafka.topic_prefix}"
-allow_unstamped = {str(kafka.allow_unstamped).lower()}
-
-[reporter]
-start_timeout_seconds = 60
-
-[processor]
-name = "demo-processor"
-web_port = 0
-
-[actuator]
-name = "demo-actuator"
-web_port = 0
-
-[ledger]
-dsn = "{ledger_dsn}"
-
-[targets.app]
-dsn = "{app_dsn}"
-"""
+def _toml(kafka: KafkaSettings, app_dsn: str, ledger_dsn: str, shortened: Mapping[str, Mapping[str, float]]) -> str:
+    sections: dict[str, dict[str, object]] = {
+        "kafka": {
+            "bootstrap_servers": kafka.bootstrap_servers,
+            "topic_prefix": kafka.topic_prefix,
+            "allow_unstamped": kafka.allow_unstamped,
+        },
+        "reporter": {"start_timeout_seconds": 60},
+        "processor": {"name": "demo-processor", "web_port": 0},
+        "actuator": {"name": "demo-actuator", "web_port": 0},
+        "ledger": {"dsn": ledger_dsn},
+        "targets.app": {"dsn": app_dsn},
+    }
+    lines = ["# The demo's settings: the file that every process of it reads.", 'environment = "demo"']
+    for name in sections | dict(shortened):
+        lines += ["", f"[{name}]"]
+        # A JSON string, number or boolean is one of TOML too.
+        lines += [
+            f"{key} = {json.dumps(value)}"
+            for key, value in {**sections.get(name, {}), **shortened.get(name, {})}.items()
+        ]
+    return "\n".join(lines) + "\n"

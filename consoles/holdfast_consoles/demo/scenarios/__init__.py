@@ -1,0 +1,30 @@
+"""The scenarios, a file each: as an operator would live them. Wait for what the loop says, act, let the database judge."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .errors import errors
+from .healthy import healthy
+from .play import Play
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What a scenario plays, and what it needs of the stage."""
+
+    play: Callable[[Play], None]
+    summary: str
+    bad_rows: bool = False
+    """Whether the table has rows that the migration cannot convert."""
+    batches: int = 400
+    real_kafka: bool = False
+    """The in-process broker has no second member of a group and forgets all when it ends."""
+    actuators: int = 1
+    settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Sections of holdfast.toml that it shortens, and says so."""
+
+
+SCENARIOS = {
+    "errors": Scenario(errors, "paused at 5 %, resumed, rolled back at 10 %", bad_rows=True),
+    "healthy": Scenario(healthy, "nothing fires"),
+}
