@@ -45,7 +45,8 @@ def missing_link(loop: Loop, fresh_seconds: float) -> str | None:
     if loop.watched is None:
         silent = max(0.0, (loop.broker_ms - loop.assigned_ms) / 1000)
         return f"no Watched for partition {loop.partition} for {silent:.0f} s: is holdfast processor running?"
-    age = (loop.broker_ms - loop.watched.logged_ms) / 1000
+    # Broker time stands still between two records read, so what passed since the last one is added.
+    age = (loop.broker_ms - loop.watched.logged_ms) / 1000 + loop.unread_seconds
     if age > fresh_seconds:
         return f"no Watched for partition {loop.partition} for {age:.0f} s: is holdfast processor running?"
     behind = (loop.watched.logged_ms - loop.watched.tick_ms) / 1000

@@ -36,6 +36,7 @@ class KafkaFollower:
         self._consumer: Consumer | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._turned_at = 0.0
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._loop, name="holdfast-follower", daemon=True)
@@ -77,6 +78,7 @@ class KafkaFollower:
         )
         try:
             end = self._assign(consumer)
+            self._turned_at = time.monotonic()
             while not self._stopping.is_set():
                 end = self._turn(consumer, end)
         finally:
@@ -116,14 +118,18 @@ class KafkaFollower:
         if end is not None and self._reached(consumer, end):
             self._hearing.reached_end()
             end = None
-        began = time.monotonic()
-        first = consumer.poll(0.05 if end is not None else POLL_SECONDS)
-        took = time.monotonic() - began
+        first = consumer.poll(0.05 if end is not None else self._poll_seconds())
         if first is not None:
             for message in (first, *consumer.consume(1000, 0)):  # consume(n, t) alone waits out t unless n came
                 self._read(message)
-        self._hearing.polled(took, POLL_SECONDS)
+        before, self._turned_at = self._turned_at, time.monotonic()
+        self._hearing.polled(self._turned_at - before, POLL_SECONDS)
         return end
+
+    def _poll_seconds(self) -> float:
+        """Not beyond the lease's end: the runner must hold then, not half a second later."""
+        left = self._hearing.lease_left_seconds()
+        return min(POLL_SECONDS, left) if left > 0 else POLL_SECONDS
 
     def _reached(self, consumer: Consumer, end: TopicPartition) -> bool:
         """By position, not by offsets read: compaction may have left nothing at the end."""

@@ -106,6 +106,10 @@ class Guard:
             self.lease.polled(took_seconds, timeout_seconds)
             self._review()
 
+    def lease_left_seconds(self) -> float:
+        with self.changed:
+            return self.lease.left_seconds()
+
     def cannot_follow(self, why: str) -> None:
         with self.changed:
             self.unreachable = why

@@ -47,7 +47,7 @@ class LeaseCount:
     def polled(self, took_seconds: float, timeout_seconds: float) -> None:
         """A poll came back, empty or not; its time counts unless it took over twice its time-out."""
         if took_seconds <= 2 * timeout_seconds:
-            self.silent_seconds += min(took_seconds, timeout_seconds)
+            self.silent_seconds += took_seconds
 
     def acknowledged(self, now: float) -> None:
         """An acknowledgement of this worker was delivered at ``now`` (monotonic seconds)."""
@@ -56,6 +56,10 @@ class LeaseCount:
     def renewed(self) -> bool:
         """Whether the guard's beats hold the lease."""
         return self.granted and self.silent_seconds < self.lease_seconds
+
+    def left_seconds(self) -> float:
+        """What is left of the lease if no beat comes; 0 without one."""
+        return max(0.0, self.lease_seconds - self.silent_seconds) if self.granted else 0.0
 
     def heard(self, now: float) -> bool:
         """Whether this worker's own acknowledgements are being delivered."""

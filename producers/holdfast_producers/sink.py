@@ -31,7 +31,10 @@ class Hearing(Protocol):
         """A beat of the guard."""
 
     def polled(self, took_seconds: float, timeout_seconds: float) -> None:
-        """A poll came back: this is how the lease counts time."""
+        """A poll came back, ``took_seconds`` after the one before: this is how the lease counts time."""
+
+    def lease_left_seconds(self) -> float:
+        """What is left of the lease if no beat comes; 0 without one. No poll need wait beyond it."""
 
     def cannot_follow(self, why: str) -> None:
         """Nothing can be heard at present, and why."""

@@ -29,12 +29,26 @@ def test_the_edges_still_renew() -> None:
         ({"unread_seconds": 5.1}, ["nothing was read on partition 7 for 5 s", "broker"]),
         ({"watched": None, "broker_ms": NOW}, ["no Watched for partition 7 for 60 s", "holdfast processor"]),
         ({"broker_ms": NOW + 11_100}, ["no Watched for partition 7 for 12 s", "holdfast processor"]),
+        (
+            {"broker_ms": NOW + 3_000, "unread_seconds": 1.2},
+            ["no Watched for partition 7 for 5 s", "holdfast processor"],
+        ),
         ({"watched": replace(WATCHED, tick_ms=NOW - 8000)}, ["partition 7", "7 s late"]),
         ({"decisions_position": 38}, ["2 decisions of partition 7"]),
         ({"rules": RulesInForce(3, "a" * 64)}, ["rules version 2", "the ledger has 3", "triggers show"]),
         ({"rules": RulesInForce(2, "b" * 64)}, ["aaaaaaaaaaaa", "bbbbbbbbbbbb"]),
     ],
-    ids=["ledger", "deaf", "never watched", "silent", "late", "not drained", "another version", "another hash"],
+    ids=[
+        "ledger",
+        "deaf",
+        "never watched",
+        "silent",
+        "silent between",
+        "late",
+        "not drained",
+        "another version",
+        "another hash",
+    ],
 )
 def test_a_missing_link_is_named(changed: dict[str, Any], says: list[str]) -> None:
     missing = missing_link(replace(WHOLE, **changed), 5)
