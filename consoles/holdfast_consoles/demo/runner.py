@@ -3,6 +3,7 @@
 It converts ``amount_text`` to ``amount_cents`` with the same keyset backfill that users have, and knows nothing of the demo.
 """
 
+import logging
 import sys
 
 from holdfast import Reporter
@@ -30,7 +31,8 @@ def backfill(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfi
 
 
 def main(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfill) -> int:
-    """Run it to its end; prints the outcome."""
+    """Run it to its end; prints the outcome. What Holdfast's side logs goes to stderr."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     result = backfill(dsn, rows, batch_rows, kind).run(Reporter.from_env())
     print(
         f"{result.outcome}: {result.rows_done} rows done, {result.rows_failed} failed,"

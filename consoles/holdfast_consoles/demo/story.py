@@ -9,7 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.decisions import Decision
-from holdfast_schemas.events import RunFinished
+from holdfast_schemas.events import ProgressReported, RunFinished, WorkerFinished
 from holdfast_schemas.metrics import MigrationMetrics
 from holdfast_schemas.states import RunOutcome
 from holdfast_schemas.transport import topics
@@ -30,6 +30,8 @@ class Story:
     decisions: list[Received[Decision]] = field(default_factory=list)
     actions: list[Received[ActionRecorded]] = field(default_factory=list)
     finished: RunOutcome | None = None
+    progress: dict[str, ProgressReported] = field(default_factory=dict)
+    """The newest report of each worker that has not ended."""
     events: int = 0
     event_times: dict[tuple[int, int], int] = field(default_factory=dict)
     """Log time (ms) of each event read, by partition and offset."""
@@ -56,6 +58,10 @@ class Story:
                 self.events += 1
                 if isinstance(record, RunFinished):
                     self.finished = record.outcome
+                elif isinstance(record, ProgressReported):
+                    self.progress[record.worker_id] = record
+                elif isinstance(record, WorkerFinished):
+                    self.progress.pop(record.worker_id, None)
             self.changed.notify_all()
 
     def action(self, cause_id: str, outcome: str) -> Received[ActionRecorded] | None:
@@ -64,6 +70,14 @@ class Story:
             if received.record.cause_id == cause_id and received.record.outcome == outcome:
                 return received
         return None
+
+    def worker_states(self) -> set[str]:
+        """What the workers themselves last said: running, paused, rolling_back."""
+        return {report.state for report in self.progress.values()}
+
+    def rows_done(self) -> int:
+        """Rows of the workers that have not ended, by their own reports."""
+        return sum(report.rows_processed for report in self.progress.values())
 
     def effective(self, kind: str) -> Received[ActionRecorded] | None:
         """The newest effective action of a kind."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .errors import errors
+from .guard_lost import SHORTENED, guard_lost
 from .healthy import healthy
 from .play import Play
 
@@ -27,4 +28,11 @@ class Scenario:
 SCENARIOS = {
     "errors": Scenario(errors, "paused at 5 %, resumed, rolled back at 10 %", bad_rows=True),
     "healthy": Scenario(healthy, "nothing fires"),
+    "guard-lost": Scenario(
+        guard_lost,
+        "actuator, processor and the ledger's server are killed in turn, and the runner pauses by itself",
+        batches=1000,
+        real_kafka=True,
+        settings=SHORTENED,
+    ),
 }

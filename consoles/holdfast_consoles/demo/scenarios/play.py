@@ -58,6 +58,11 @@ class Play:
         """SIGKILL a process of the run; it is not missed until it is started again."""
         self.workers.pop(name).kill()
 
+    def said_by(self, name: str, mark: str) -> str:
+        """What follows ``mark`` in the newest line of a process's log that holds it."""
+        lines = [line for line in self.stage.processes[name].log_tail(200).splitlines() if mark in line]
+        return lines[-1].split(mark, 1)[1] if lines else f"its log does not say {mark!r}"
+
     def wait(self, done: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Show what happens until ``done``. Raises DemoFailed when it does not come, or a process ended before it."""
         deadline = time.monotonic() + seconds
