@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from holdfast_schemas.errors import BackfillInvalid, ExtraMissing, RollbackRequested
+from holdfast_schemas.errors import BackfillInvalid, ExtraMissing, RollbackRequested, RunStopped
 
 try:
     import psycopg
@@ -81,8 +81,9 @@ class Backfill:
     def run(self, reporter: Reporter, run_id: str | None = None) -> BackfillResult:
         """Run it to its end, which is completion or a rollback taken back whole.
 
-        With the same HOLDFAST_RUN_ID (or ``run_id``) it goes on where it was. Raises what ``reporter.run`` raises,
-        RunStopped and RunFenced, BackfillInvalid, JournalRefused, and psycopg's errors other than those of single rows.
+        With the same HOLDFAST_RUN_ID (or ``run_id``) it goes on where it was. While another worker takes the run back it
+        stands by. Raises what ``reporter.run`` raises, RunStopped (the run was closed), RunFenced, BackfillInvalid,
+        JournalRefused, and psycopg's errors other than those of single rows.
         """
         if self.batch_rows < 1 or not self.set:
             raise BackfillInvalid(self.table, "batch_rows is at least 1, and `set` names at least one column")
@@ -106,7 +107,7 @@ class Backfill:
                     return self._forward_or_back(db, shape, journal, run)
             except RollbackRequested as owed:  # on entering: an older run's undo is owed, and this process takes it on
                 with reporter.rejoin(self.migration_id, owed.run_id, target=self.target) as old:
-                    return self._back_when_named(db, shape, old)
+                    return self._until_undone(db, shape, old)
 
     def _forward_or_back(self, db: Connection, shape: Shape, journal: Journal, run: Run) -> BackfillResult:
         journal.begin(db, self.migration_id, self._definition(shape), _first(db, statements.last_row(shape)))
@@ -116,16 +117,32 @@ class Backfill:
                 time.sleep(self.batch_delay_seconds)
             run.checkpoint()
         except RollbackRequested as request:
-            return self._back(db, shape, run, request)
+            return self._until_undone(db, shape, run, request)
+        except RunStopped as stopped:
+            if stopped.undo_by is None:
+                raise
+            return self._until_undone(db, shape, run)
         return _result(journal, db, "completed")
 
-    def _back_when_named(self, db: Connection, shape: Shape, run: Run) -> BackfillResult:
-        try:
-            while True:
+    def _until_undone(
+        self, db: Connection, shape: Shape, run: Run, request: RollbackRequested | None = None
+    ) -> BackfillResult:
+        """Take the run back when this worker is asked to. While another does, stand by: it may die, and this one be asked."""
+        journal = Journal(self.journal_schema, run.run_id)
+        while not journal.is_undone(db):
+            try:
+                if request is not None:
+                    return self._back(db, shape, run, request)
                 run.checkpoint()
-                time.sleep(BUSY_SECONDS)
-        except RollbackRequested as request:
-            return self._back(db, shape, run, request)
+            except RollbackRequested as asked:
+                request = asked
+                continue
+            except RunStopped as stopped:
+                if stopped.undo_by is None:
+                    raise
+                request = None
+            time.sleep(BUSY_SECONDS)
+        return _result(journal, db, "rolled_back")
 
     def _next_step(self, db: Connection, shape: Shape, journal: Journal, run: Run) -> bool:
         """One batch in one transaction; False when no row is left."""

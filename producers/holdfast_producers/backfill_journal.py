@@ -125,6 +125,12 @@ class Journal:
         query = sql.SQL("SELECT 1 FROM {} WHERE run_id = %s").format(self.table("run"))
         return db.execute(query, [self.run_id]).fetchone() is not None
 
+    def is_undone(self, db: Connection) -> bool:
+        """Whether the run was taken back to its end, by whichever worker."""
+        query = sql.SQL("SELECT mode = 'undone' FROM {} WHERE run_id = %s").format(self.table("run"))
+        row = db.execute(query, [self.run_id]).fetchone()
+        return row is not None and bool(row[0])
+
     def position(self, db: Connection) -> Position:
         """Where the run stands now."""
         return self._position(db, sql.SQL(""))

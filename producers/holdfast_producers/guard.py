@@ -235,7 +235,7 @@ class Guard:
             token = obedience.state.undo_token
             obedience.undo_tokens.add(token)
             return RollbackRequested(migration_id, obedience.run_id, token, obedience.state.reason)
-        return RunStopped(migration_id, obedience.run_id, obedience.why())
+        return RunStopped(migration_id, obedience.run_id, obedience.why(), obedience.undoer)
 
     def arrive(self) -> None:
         """A thread begins to wait; the caller holds the lock."""

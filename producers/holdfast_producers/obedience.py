@@ -94,6 +94,11 @@ class Obedience:
                 mine = self.state.undo_by == self.worker_id and self.state.undo_token not in self.undo_tokens
                 return "undo" if mine else "stop"
 
+    @property
+    def undoer(self) -> str | None:
+        """The worker that takes the run back; None where nobody was named, or the run is closed."""
+        return None if self.state is None or self.closed_at is not None else self.state.undo_by
+
     def why(self) -> str:
         """The order in words, for the log and for the errors that checkpoint() raises."""
         if self.fenced_by is not None:

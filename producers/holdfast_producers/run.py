@@ -34,7 +34,8 @@ class Run:
         self._counters = Counters(plan.total_rows, plan.total_is_estimate)
         self._hold: str | None = None
         self._active = False
-        self._undone = False
+        self._stopped = False
+        """An order ended this worker's part: leaving the ``with`` in peace does not complete the run."""
         self._forked_off = False
         """This process was forked inside the ``with``: the end of the run is its parent's to tell."""
         self._member = Membership(
@@ -132,6 +133,7 @@ class Run:
 
     def _raise_order(self, guard: Guard) -> None:
         if (order := guard.order(self.migration_id)) is not None:
+            self._stopped = True
             raise order
 
     def open_batch(self) -> None:
@@ -185,7 +187,7 @@ class Run:
         """``with run.undoing(request) as undo:`` take the run back, calling ``undo.step(...)`` after each step."""
         if self._member.guard is None:
             raise RuntimeError("a run in observe mode is never asked to roll back")
-        self._undone = True
+        self._stopped = True
         return Undo(self._member.guard, self._member.outbox, self._counters, self.migration_id, request)
 
     def finish(self) -> None:
@@ -210,7 +212,7 @@ class Run:
 
     def _outcome(self, error: BaseException | None) -> WorkerOutcome:
         if error is None:
-            return "stopped" if self._undone or self._forked_off else "completed"
+            return "stopped" if self._stopped or self._forked_off else "completed"
         stopped = (RollbackRequested, RunStopped, RunFenced)
         return "stopped" if isinstance(error, stopped) or not isinstance(error, Exception) else "failed"
 

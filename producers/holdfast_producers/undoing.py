@@ -46,9 +46,10 @@ class Undo:
     def check(self) -> None:
         """Raises RunStopped when the ledger gave the undo to another worker, or under a higher token."""
         with self._guard.changed:
-            if not self._guard.obedience.may_undo(self.token):
-                why = f"the undo under token {self.token} is no longer this worker's ({self._guard.obedience.why()})"
-                raise RunStopped(self._migration_id, self._request.run_id, why)
+            obedience = self._guard.obedience
+            if not obedience.may_undo(self.token):
+                why = f"the undo under token {self.token} is no longer this worker's ({obedience.why()})"
+                raise RunStopped(self._migration_id, self._request.run_id, why, obedience.undoer)
 
     def _report(self, outcome: Literal["running", "done", "failed"], steps_left: int, detail: str = "") -> None:
         record = self._outbox.worker.record(

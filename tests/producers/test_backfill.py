@@ -14,7 +14,7 @@ from holdfast import MemorySink, Reporter
 from holdfast_producers import backfill_statements as statements
 from holdfast_producers.backfill import Backfill, BackfillResult
 from holdfast_producers.backfill_journal import Journal
-from holdfast_schemas.errors import BackfillInvalid, JournalRefused, RunStopped
+from holdfast_schemas.errors import BackfillInvalid, JournalRefused
 from holdfast_schemas.events import ErrorReported, ProgressReported
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.runs import RunRequested, UndoReported, WorkerJoined, WorkerLeft
@@ -224,13 +224,36 @@ def test_a_row_that_somebody_else_holds_delays_the_batch_and_fails_nothing(
     assert (found[0].rows_done, found[0].rows_failed) == (ROWS - len(BAD), len(BAD))
 
 
-def test_another_workers_undo_stops_this_one(database: str, db: psycopg.Connection[Any]) -> None:
+def standing_by(database: str, db: psycopg.Connection[Any]) -> tuple[MemorySink, threading.Thread, list[Any], Journal]:
+    """A backfill some batches on, whose run another worker was named to take back."""
     sink = MemorySink()
     thread, found = in_thread(backfill(database, batch_delay_seconds=0.05), Reporter(quick(), sink=sink))
     wait_for(lambda: cents(db)[100] == 100, 10, "a batch")
     sink.desire("rollback", undo_by=new_id(), undo_token=1)
+    return sink, thread, found, Journal("holdfast_journal", sink.of(RunRequested)[-1].run_id)
+
+
+def test_while_another_worker_undoes_this_one_stands_by_until_it_is_done(
+    database: str, db: psycopg.Connection[Any]
+) -> None:
+    sink, thread, found, journal = standing_by(database, db)
+    journal.begin_undo(db, 1)
+    assert thread.is_alive()
+    assert not sink.of(WorkerLeft)
+    journal.end_undo(db, 1)
     thread.join(10)
-    assert isinstance(found[0], RunStopped)
+    assert found[0].outcome == "rolled_back"
+    assert [left.outcome for left in sink.of(WorkerLeft)] == ["stopped"]
+
+
+def test_when_the_other_worker_dies_this_one_takes_the_undo_on(database: str, db: psycopg.Connection[Any]) -> None:
+    sink, thread, found, journal = standing_by(database, db)
+    journal.begin_undo(db, 1)
+    sink.desire("rollback", undo_by=sink.of(RunRequested)[-1].worker_id, undo_token=2)
+    thread.join(10)
+    assert found[0].outcome == "rolled_back"
+    assert all(value == before(row) for row, value in cents(db).items())
+    assert [report.undo_token for report in sink.of(UndoReported)][-1] == 2
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,12 @@ class RollbackRequested(Refused):
 
 @dataclass
 class RunStopped(Refused):
-    """This worker's part is over: another worker takes the run back, or the run was closed."""
+    """This worker's part is over: another worker (``undo_by``) takes the run back, or (None) the run was closed."""
 
     migration_id: str
     run_id: str
     reason: str
+    undo_by: str | None = None
 
     def __str__(self) -> str:
         return f"run {self.run_id} of {self.migration_id} is stopped: {self.reason}; end this worker"
