@@ -1,4 +1,4 @@
-"""Five figures of the actuator, in Prometheus' text format, and whether it is ready."""
+"""Six figures of the actuator, in Prometheus' text format, and whether it is ready."""
 
 import time
 
@@ -11,6 +11,7 @@ class Figures:
     def __init__(self) -> None:
         self.relayed = 0
         self._taken: dict[str, int] = {}
+        self._notifications = dict.fromkeys(("sent", "retried", "given_up"), 0)
         self._partitions = 0
         self._renewed = 0
         self._ledger_missing: str | None = "not connected yet"
@@ -19,6 +20,10 @@ class Figures:
     def taken(self, topic: str) -> None:
         """One record was taken in."""
         self._taken[topic] = self._taken.get(topic, 0) + 1
+
+    def notification(self, result: str) -> None:
+        """One try of a notification: sent, retried or given_up."""
+        self._notifications[result] += 1
 
     def beat(self, partitions: int, renewed: int, ledger_missing: str | None) -> None:
         """A beat went out to each partition."""
@@ -50,4 +55,7 @@ class Figures:
         name = "holdfast_actuator_records_taken_total"
         lines.append(f"# HELP {name} Records taken in, by topic.\n# TYPE {name} counter\n")
         lines += [f'{name}{{topic="{topic}"}} {count}\n' for topic, count in sorted(self._taken.items())]
+        name = "holdfast_actuator_notifications_total"
+        lines.append(f"# HELP {name} Tries of notifications, by what became of them.\n# TYPE {name} counter\n")
+        lines += [f'{name}{{result="{result}"}} {count}\n' for result, count in self._notifications.items()]
         return "".join(lines)

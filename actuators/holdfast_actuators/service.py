@@ -1,4 +1,4 @@
-"""``holdfast actuator``: one intake thread, one relay thread, one for deadlines; a connection of the ledger each."""
+"""``holdfast actuator``: threads for the intake, the relay, deadlines and the webhook; a connection of the ledger each."""
 
 import logging
 import os
@@ -19,6 +19,7 @@ from .executor import Executor
 from .figures import Figures
 from .intake import READ, Intake
 from .ledger import Ledger
+from .notify import Notifier
 from .relay import Relay
 
 log = logging.getLogger("holdfast.actuator")
@@ -81,6 +82,9 @@ class _Service:
         )
         threads = [self._thread(name, job) for name, job in
                    (("intake", intake.run), ("relay", relay.run), ("deadlines", executor.run))]  # fmt: skip
+        if settings.actuator.notify_url.get_secret_value():
+            # Not waited for at the end: what it was sending is sent again.
+            self._thread("notifier", Notifier(_ledger(settings), settings.actuator, self._figures).run)
         self._stop.wait()
         for thread in threads:
             thread.join(STOP_SECONDS)

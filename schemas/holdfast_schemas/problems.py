@@ -36,7 +36,7 @@ def _known_keys(model: type[BaseModel] | None, place: Sequence[int | str]) -> st
 
 
 def _secret(key: str) -> bool:
-    return key.rpartition(".")[2].endswith(("password", "dsn"))
+    return key.rpartition(".")[2].endswith(("password", "dsn", "url", "secret"))
 
 
 def _short(value: object) -> str:

@@ -5,11 +5,14 @@ directory, or the one that ``HOLDFAST_CONFIG`` names. What the engine judges by 
 """
 
 import os
+import re
 import tomllib
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from .errors import SettingsInvalid, SettingsUnreadable
@@ -77,6 +80,35 @@ class ActuatorSettings(WebSettings):
     worker_heard_seconds: PositiveSeconds = 30.0
     undo_silent_seconds: PositiveSeconds = 40.0
     lost_after_seconds: PositiveSeconds = 86_400.0
+    notify_url: SecretStr = SecretStr("")
+    """The webhook: http or https; it often holds a token, so it is never printed. Empty: nobody is notified."""
+    notify_secret: SecretStr = SecretStr("")
+    """Signs each notification, as Standard Webhooks do: ``whsec_`` and base64. Empty: unsigned."""
+    notify_timeout_seconds: PositiveSeconds = 5.0
+    notify_cooldown_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """What says the same of the same run again within this time is not sent."""
+    notify_give_up_seconds: PositiveSeconds = 86_400.0
+
+    @field_validator("notify_url")
+    @classmethod
+    def _is_a_web_address(cls, url: SecretStr) -> SecretStr:
+        text = url.get_secret_value()
+        if text and not (re.fullmatch(r"https?://[!-~]+", text) and urlsplit(text).hostname and "@" not in text):
+            raise ValueError("allowed are http://… and https://… addresses, without a user's name and password")
+        return url
+
+    @field_validator("notify_secret")
+    @classmethod
+    def _is_a_signing_key(cls, secret: SecretStr) -> SecretStr:
+        text = secret.get_secret_value()
+        try:
+            if not text or (text.startswith("whsec_") and len(b64decode(text[6:], validate=True)) >= 24):
+                return secret
+        except ValueError:
+            pass
+        raise ValueError(
+            "allowed is whsec_ followed by base64 of 24 bytes or more, such as of `openssl rand -base64 32`"
+        )
 
 
 class LedgerSettings(Section):

@@ -1,6 +1,7 @@
 """The ledger is the queue: everything that must be finished is a row, so starting has no special path."""
 
 from .door import AWAY, BROKEN, POISON, Ledger, Owed
+from .notifications import Notification
 from .rows import OutboxRow, RulesInForce
 
-__all__ = ["AWAY", "BROKEN", "POISON", "Ledger", "OutboxRow", "Owed", "RulesInForce"]
+__all__ = ["AWAY", "BROKEN", "POISON", "Ledger", "Notification", "OutboxRow", "Owed", "RulesInForce"]

@@ -43,6 +43,7 @@ def decide(entry: Entry, decision: Decision, broker_ms: int) -> None:
         trigger_id=decision.trigger_id,
         decided_at=decision.decided_at,
         body=decision.model_dump_json(),
+        quiet=decision.trigger_mode == "shadow",
     )
     if run is not None and epoch is not None:
         settle(entry, m, run)

@@ -18,6 +18,7 @@ from holdfast_schemas.watches import Watched
 
 from . import attendance, causes, deadlines, schema
 from .entry import Entry
+from .notifications import Notifications
 from .rows import OutboxRow, RulesInForce
 
 BROKEN: tuple[type[Exception], ...] = (
@@ -168,6 +169,13 @@ class Ledger:
                 ).fetchall()
                 rows = [_outbox_row(*row) for row in found]
             yield Owed(db, rows)
+
+    @contextlib.contextmanager
+    def notifications(self) -> Iterator[Notifications]:
+        """What the webhook is owed."""
+        db = self.db
+        with db.transaction():
+            yield Notifications(db, self._schema)
 
 
 def _outbox_row(

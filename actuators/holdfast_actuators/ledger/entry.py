@@ -17,6 +17,7 @@ from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import Headers, encode
 from holdfast_schemas.transport.topics import Topic
 
+from . import notifications
 from .rows import ActionRow, FreezeRow, MigrationRow, RunRow, WorkerRow
 
 MIGRATION = (
@@ -168,8 +169,9 @@ class Entry:
         trigger_id: str | None = None,
         decided_at: datetime | None = None,
         body: str = "{}",
+        quiet: bool = False,
     ) -> ActionRow:
-        """Write a cause down with its first outcome, and owe its record."""
+        """Write a cause down with its first outcome, and owe its record. ``quiet``: no person is notified of it."""
         deadline = self.now + timedelta(seconds=self.settings.acknowledgement_seconds)
         action = ActionRow(
             cause_id, cause_kind, migration_id, run_id, kind, epoch, outcome, 1, actor[:500], reason[:500], verdict[:500],
@@ -185,7 +187,7 @@ class Entry:
                 action.deadline, body,
             ),
         )  # fmt: skip
-        self._record(action)
+        self._record(action, quiet)
         return action
 
     def move(self, action: ActionRow, outcome: Outcome, reason: str = "") -> None:
@@ -214,7 +216,9 @@ class Entry:
             if action.cause_id not in but:
                 self.move(action, "superseded", reason)
 
-    def _record(self, action: ActionRow) -> None:
+    def _record(self, action: ActionRow, quiet: bool = False) -> None:
+        if action.state in notifications.TOLD and self.settings.notify_url.get_secret_value() and not quiet:
+            notifications.owe(self.db, action, self.now)
         self.owe(
             topics.actions,
             ActionRecorded(
