@@ -7,6 +7,7 @@ from confluent_kafka import Message
 from holdfast_schemas.errors import Undecodable
 from holdfast_schemas.transport.dead_letter import dead_letter_headers
 from holdfast_schemas.transport.publish import Publisher
+from holdfast_schemas.transport.reading import message_headers
 from holdfast_schemas.transport.topics import DEAD_LETTERS
 
 log = logging.getLogger("holdfast.actuator")
@@ -28,6 +29,7 @@ def send_dead_letter(publisher: Publisher, prefix: str, message: Message, why: U
             message.timestamp()[1],
             why.reason,
             str(why),
+            message_headers(message),
         ),
         message.partition(),
         limit_bytes=LIMIT_BYTES,

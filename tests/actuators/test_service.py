@@ -159,14 +159,17 @@ def test_poison_goes_to_the_dead_letters_and_neighbours_count(actuator: Actuator
     actuator.start()
     name = topics.runs.full_name(actuator.kafka.topic_prefix)
     partition = partition_of(MIGRATION, topics.PARTITIONS)
-    publisher.publish_bytes(name, MIGRATION.encode(), b"\x00 garbage", [], partition)
+    publisher.publish_bytes(name, MIGRATION.encode(), b"\x00 garbage", [("trace", b"7"), ("trace", b"8")], partition)
     publisher.publish_bytes(name, None, b'{"type":"Novel"}', [], partition)
+    publisher.publish_bytes(name, None, b"x" * 1_040_000, [], partition, limit_bytes=1_040_000)
     requested(publisher)
     wait_for(lambda: newest_state(actuator), 30, "the grant")
     letters = list(messages_to_end(actuator.kafka, f"{actuator.kafka.topic_prefix}.{DEAD_LETTERS}"))
     headers = [dict(letter.headers() or []) for letter in letters]
-    assert [letter.value() for letter in letters] == [b"\x00 garbage", b'{"type":"Novel"}']
-    assert [h["holdfast_reason"] for h in headers] == [b"not-json", b"unknown-type"]
+    assert [letter.value() for letter in letters] == [b"\x00 garbage", b'{"type":"Novel"}', b"x" * 1_040_000]
+    assert [h["holdfast_reason"] for h in headers] == [b"not-json", b"unknown-type", b"not-json"]
+    own = [pair for pair in letters[0].headers() or [] if pair[0].startswith("holdfast_original_")]
+    assert own == [("holdfast_original_trace", b"7"), ("holdfast_original_trace", b"8")]
     assert {h["holdfast_topic"] for h in headers} == {name.encode()}
 
 

@@ -35,7 +35,7 @@ def test_events_become_decisions_metrics_and_watches_and_a_restart_goes_on(
         migration.start()
         migration.report(1000, 10)
         migration.report(1000, 150)
-        publisher.publish_bytes(f"{kafka.topic_prefix}.events", b"orders", b"\xff not JSON", [], 3)
+        publisher.publish_bytes(f"{kafka.topic_prefix}.events", b"orders", b"\xff not JSON", [("trace", b"7\xff")], 3)
         publisher.flush()
         wait_for(lambda: decided(kafka), 20, "a decision")
         [letter] = wait_for(lambda: records(kafka, topics.DEAD_LETTERS), 20, "the dead letter")
@@ -44,6 +44,7 @@ def test_events_become_decisions_metrics_and_watches_and_a_restart_goes_on(
         assert letter[5]["holdfast_partition"] == b"3"
         assert letter[5]["holdfast_reason"]
         assert letter[5]["holdfast_error"]
+        assert letter[5]["holdfast_original_trace"] == b"7\xff"
         assert first.figure("holdfast_processor_dead_letters_total") == 1
         assert first.figure("holdfast_processor_events_read_total") >= 4
         assert first.figure("holdfast_processor_decisions_total") >= 1

@@ -15,6 +15,8 @@ class LogRecord:
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    """As they came: nothing is judged by them, a dead letter keeps them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,12 @@ class Processor:
                 return
             for record in batch[at : at + CHUNK_RECORDS]:
                 if record.offset >= owned.state.position:
-                    self._record(owned, LogRecord(partition, record.offset, record.timestamp, record.key, record.value))
+                    self._record(
+                        owned,
+                        LogRecord(
+                            partition, record.offset, record.timestamp, record.key, record.value, record.headers or ()
+                        ),
+                    )
             await asyncio.sleep(0)
 
     async def _follows(self, partition: int, owned: Owned, offset: int) -> bool:

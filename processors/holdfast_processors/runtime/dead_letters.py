@@ -14,5 +14,7 @@ def dead_letter(prefix: str, source_topic: str, record: LogRecord, why: Rejectio
         record.partition,
         record.key,
         record.value,
-        dead_letter_headers(source_topic, record.partition, record.offset, record.timestamp, why.reason, why.error),
+        dead_letter_headers(
+            source_topic, record.partition, record.offset, record.timestamp, why.reason, why.error, record.headers
+        ),
     )

@@ -16,6 +16,8 @@ from .topics import MAX_RECORD_BYTES, Topic
 log = logging.getLogger("holdfast.publish")
 PARTITION_BY_KEY = -1
 """librdkafka's RD_KAFKA_PARTITION_UA: the partitioner decides."""
+CLIENT_LIMIT_BYTES = 8 * 1024 * 1024
+"""librdkafka refuses from 1 MB on, and dead letters may be larger; what contracts allow is checked here."""
 OnDelivery = Callable[[Any, Message], None]
 
 
@@ -38,6 +40,7 @@ class Publisher:
                 "acks": "all",
                 "enable.idempotence": True,
                 "linger.ms": 0,
+                "message.max.bytes": CLIENT_LIMIT_BYTES,
                 "message.timeout.ms": int(delivery_seconds * 1000),
                 "topic.metadata.propagation.max.ms": 3000,
                 "log_level": 0,

@@ -10,7 +10,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from ..errors import BrokerUnreachable, Undecodable
 from ..record import Record
-from .codec import decode
+from .codec import Headers, decode
+from .dead_letter import header_bytes
 from .partitioner import partition_of
 from .publish import partitions_of
 from .security import KafkaSettings
@@ -131,9 +132,14 @@ def received_from(topic: Topic[T], message: Message) -> Received[T] | None:
     except Undecodable as why:
         log.warning("%s-%s@%s is left out: %s", message.topic(), message.partition(), message.offset(), why)
         return None
-    found = message.headers() or []
-    headers = {name: _bytes(content or b"") for name, content in (found.items() if isinstance(found, dict) else found)}
+    headers = dict(message_headers(message))
     return Received(record, message.partition() or 0, message.offset() or 0, message.timestamp()[1], headers)
+
+
+def message_headers(message: Message) -> Headers:
+    """The message's headers, in their order."""
+    found = message.headers() or []
+    return [(name, header_bytes(value)) for name, value in (found.items() if isinstance(found, dict) else found)]
 
 
 def _bytes(value: str | bytes) -> bytes:
