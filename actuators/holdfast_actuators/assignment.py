@@ -22,6 +22,9 @@ class Assigned:
     leases_end: int = 0
     """The end of leases at assignment: a beat read from there on tells what broker time is *now*."""
     leases_position: int = 0
+    runs_end: int = 0
+    """The end of runs at assignment: before it is read, nobody on the partition counts as silent."""
+    runs_position: int = 0
     prepared: bool = False
     beats: int = 0
 
@@ -30,6 +33,11 @@ class Assigned:
         """Whether decisions, requests and runner records may be taken in: an old decision's age must show (protocol 16)."""
         now_is_known = self.leases_position > self.leases_end
         return self.prepared and now_is_known and self.watches_position >= self.watches_end
+
+    @property
+    def listening(self) -> bool:
+        """Whether what runners say is read as they say it."""
+        return self.open and self.runs_position >= self.runs_end
 
     def heard(self, timestamp_ms: int) -> None:
         """Broker time moves with every record read."""

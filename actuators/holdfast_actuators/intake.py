@@ -136,17 +136,20 @@ class Intake:
         for message in messages_to_end(self._kafka, topics.control.full_name(prefix), [partition]):
             if (seen := epoch_of(message)) is not None:
                 self._ledger.saw_control(*seen)
-        watches, decisions, leases = (
-            TopicPartition(t.full_name(prefix), partition) for t in (topics.watches, topics.decisions, topics.leases)
+        watches, decisions, leases, runs = (
+            TopicPartition(t.full_name(prefix), partition)
+            for t in (topics.watches, topics.decisions, topics.leases, topics.runs)
         )
         assigned.leases_end = self._consumer.get_watermark_offsets(leases, timeout=10)[1]
         assigned.watches_end = self._consumer.get_watermark_offsets(watches, timeout=10)[1]
-        committed = self._consumer.committed([watches, decisions], timeout=10)
+        first_run, assigned.runs_end = self._consumer.get_watermark_offsets(runs, timeout=10)
+        committed = self._consumer.committed([watches, decisions, runs], timeout=10)
         low = self._consumer.get_watermark_offsets(decisions, timeout=10)[0]
         first = self._consumer.get_watermark_offsets(watches, timeout=10)[0]
         stored = committed[0].offset if committed[0].offset >= 0 else first
         assigned.watches_position = max(assigned.watches_position, stored, first)
         assigned.decisions_position = max(committed[1].offset if committed[1].offset >= 0 else low, low)
+        assigned.runs_position = max(committed[2].offset if committed[2].offset >= 0 else first_run, first_run)
         assigned.prepared = True
         self._beat_at = 0.0  # read back, it tells broker time: the gate waits for that
 
@@ -183,6 +186,8 @@ class Intake:
         self._consumer.commit(message=message, asynchronous=True)
         if topic is topics.decisions:
             assigned.decisions_position = int(message.offset() or 0) + 1
+        elif topic is topics.runs:
+            assigned.runs_position = int(message.offset() or 0) + 1
 
     def _hold(self, message: Message) -> None:
         """Keep the record until it can be taken in; nothing else is read meanwhile."""
@@ -260,7 +265,7 @@ class Intake:
     def _beat(self) -> None:
         """A beat to each partition, whether it renews or not: one that does not names the missing link."""
         try:
-            self._rules = self._ledger.beat()
+            self._rules = self._ledger.beat(self._listening_on())
             if self._ledger_missing is not None and self._held is None:
                 self._back()
         except AWAY as error:
@@ -288,6 +293,13 @@ class Intake:
                 partition=assigned.partition,
             )
         self._figures.beat(len(self.assignment.partitions), renewed, self._ledger_missing)
+
+    def _listening_on(self) -> list[int]:
+        """The partitions on which what runners say is read up to now; not while the broker is away, or a record is held."""
+        if self._held is not None:
+            return []
+        oldest = time.monotonic() - self._settings.actuator.watched_fresh_seconds
+        return [a.partition for a in self.assignment.partitions.values() if a.listening and a.read_at > oldest]
 
     def _loop(self, assigned: Assigned) -> Loop:
         return Loop(

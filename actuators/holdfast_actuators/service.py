@@ -57,8 +57,8 @@ def check_topics(settings: Settings) -> None:
         consumer.close()
 
 
-def _ledger(settings: Settings) -> Ledger:
-    return Ledger(settings.ledger.dsn.get_secret_value(), settings.ledger.schema_name, settings.actuator)
+def _ledger(settings: Settings, partitions: int = 1) -> Ledger:
+    return Ledger(settings.ledger.dsn.get_secret_value(), settings.ledger.schema_name, settings.actuator, partitions)
 
 
 class _Service:
@@ -74,9 +74,10 @@ class _Service:
         source = "holdfast/actuator"
         relaying = Publisher(settings.kafka, source, delivery_seconds=RELAY_DELIVERY_SECONDS)
         beating = Publisher(settings.kafka, source, delivery_seconds=RELAY_DELIVERY_SECONDS)
-        intake = Intake(settings, _ledger(settings), beating, wake, self._figures)
+        partitions = relaying.partitions(topics.events)
+        intake = Intake(settings, _ledger(settings, partitions), beating, wake, self._figures)
         relay = Relay(_ledger(settings), relaying, settings.kafka.topic_prefix, wake, self._figures)
-        executor = Executor(_ledger(settings), wake, relaying.partitions(topics.events))
+        executor = Executor(_ledger(settings, partitions), wake, partitions)
         server = web.serve(
             settings.actuator.web_host, settings.actuator.web_port, self._figures.not_ready, self._figures.text
         )

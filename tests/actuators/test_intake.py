@@ -66,7 +66,7 @@ class FakeLedger:
             raise self.fails.popleft()
         self.taken.append(decision.decision_id)
 
-    def beat(self) -> RulesInForce:
+    def beat(self, listening_on: list[int]) -> RulesInForce:
         return RulesInForce(0, "")
 
     def close(self) -> None: ...

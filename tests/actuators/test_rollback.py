@@ -40,6 +40,7 @@ def test_a_silent_undo_goes_to_another_worker_under_a_higher_token(bench: Bench)
     bench.acknowledge(run)
     bench.acknowledge(run, worker_id=second)
     bench.execute("UPDATE worker SET heard_at = heard_at - interval '41 s' WHERE worker_id = %s", run.worker_id)
+    bench.age("migration", "changed_at", 41)
     bench.ledger.deadlines()
     state = bench.desired()
     assert (state.undo_by, state.undo_token) == (second, 2)
@@ -86,6 +87,7 @@ def undoing(bench: Bench) -> tuple[RunRequested, Decision]:
 def test_the_only_worker_falls_silent_is_held_and_may_still_finish(bench: Bench, said_before: list[Any]) -> None:
     run, decision = undoing(bench)
     bench.age("worker", "heard_at", 41)
+    bench.age("migration", "changed_at", 41)
     bench.ledger.deadlines()
     bench.ledger.deadlines()
     assert bench.outcomes(decision.decision_id)[-1] == "held"
@@ -101,6 +103,7 @@ def test_the_only_worker_falls_silent_is_held_and_may_still_finish(bench: Bench,
 def test_the_only_worker_falls_silent_and_its_undo_fails(bench: Bench) -> None:
     run, decision = undoing(bench)
     bench.age("worker", "heard_at", 41)
+    bench.age("migration", "changed_at", 41)
     bench.ledger.deadlines()
     bench.undone(run, 1, "failed", 3)
     assert bench.outcomes(decision.decision_id)[-1] == "held"

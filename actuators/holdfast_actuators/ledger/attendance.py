@@ -15,7 +15,7 @@ from holdfast_schemas.runs import (
 from holdfast_schemas.states import AnswerResult, Desired
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
-from .effects import choose_undoer, finish, go_over, settle, take_up
+from .effects import choose_undoer, dismiss, finish, go_over, settle, take_up
 from .entry import Entry
 from .rows import MigrationRow, RunRow
 
@@ -40,6 +40,7 @@ def heard(entry: Entry, record: RunnerRecord) -> None:
         case RunFinishRequested():
             if run.state == "live":
                 finish(entry, m, run, record.outcome)
+                dismiss(entry, m, run)
         case EpochAcknowledged():
             _acknowledged(entry, m, run, record)
         case UndoReported():
@@ -88,7 +89,7 @@ def _may_start(entry: Entry, m: MigrationRow, run: RunRow | None, asked: RunRequ
             return "refused", f"run {asked.run_id} was followed by {m.run_id}"
         return "granted", f"joins run {run.run_id} at #{m.epoch}"
     if current is not None and current.state == "live" and not asked.takeover:
-        live = [w for w in entry.workers(current.run_id) if w.live(entry.now, entry.settings.worker_heard_seconds)]
+        live = [w for w in entry.workers(current) if w.live(entry.now, entry.settings.worker_heard_seconds)]
         if live:
             return (
                 "already_live",
@@ -170,7 +171,7 @@ def _left(entry: Entry, m: MigrationRow, run: RunRow, record: WorkerLeft) -> Non
         "UPDATE worker SET left_outcome = %s WHERE run_id = %s AND worker_id = %s",
         (record.outcome, record.run_id, record.worker_id),
     )
-    completed = sum(w.left_outcome == "completed" for w in entry.workers(run.run_id))
+    completed = sum(w.left_outcome == "completed" for w in entry.workers(run))
     if run.state == "live" and completed >= run.expected_workers:
         finish(entry, m, run, "completed")
     elif m.run_id == run.run_id and run.state in ("live", "undoing"):
@@ -180,7 +181,7 @@ def _left(entry: Entry, m: MigrationRow, run: RunRow, record: WorkerLeft) -> Non
 
 
 def _acknowledged(entry: Entry, m: MigrationRow, run: RunRow, record: EpochAcknowledged) -> None:
-    before = next((w for w in entry.workers(run.run_id) if w.worker_id == record.worker_id), None)
+    before = next((w for w in entry.workers(run) if w.worker_id == record.worker_id), None)
     if before is None or m.run_id != run.run_id:
         return
     if record.epoch > m.epoch and run.state in ("live", "undoing"):
@@ -235,6 +236,7 @@ def _undone(entry: Entry, m: MigrationRow, run: RunRow, record: UndoReported) ->
             if action is not None:
                 entry.move(action, "effective", f"{record.rows_undone:,} rows undone")
         finish(entry, m, run, "rolled_back")
+        dismiss(entry, m, run)
 
 
 def undo_again(entry: Entry, m: MigrationRow, run: RunRow, why: str) -> None:
@@ -246,4 +248,4 @@ def undo_again(entry: Entry, m: MigrationRow, run: RunRow, why: str) -> None:
     for action in actions:
         if action.kind == "undo":
             entry.move(action, "superseded", why)
-    choose_undoer(entry, rollback, m, entry.workers(run.run_id), why)
+    choose_undoer(entry, rollback, m, entry.workers(run), why)

@@ -5,7 +5,7 @@ from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
 from .attendance import undo_again
 from .causes import send_rules
-from .effects import STOPPING, close, finish, go_over, settle
+from .effects import STOPPING, close, dismiss, finish, go_over, settle
 from .entry import Entry
 from .rows import MigrationRow, RunRow
 
@@ -40,6 +40,7 @@ def check(entry: Entry, migration_id: str) -> int:
 def _live(entry: Entry, m: MigrationRow, run: RunRow) -> int:
     if (entry.now - run.heard_at).total_seconds() >= entry.settings.lost_after_seconds:
         finish(entry, m, run, "lost")
+        dismiss(entry, m, run)
         return 1
     if m.run_id != run.run_id:
         return 0
@@ -63,8 +64,10 @@ def _live(entry: Entry, m: MigrationRow, run: RunRow) -> int:
 
 
 def _watch_undoer(entry: Entry, m: MigrationRow, run: RunRow) -> None:
-    undoer = next((w for w in entry.workers(run.run_id) if w.worker_id == m.undo_by), None)
+    undoer = next((w for w in entry.workers(run) if w.worker_id == m.undo_by), None)
     silent = entry.settings.undo_silent_seconds
+    if undoer is not None:
+        undoer.heard_at = max(undoer.heard_at, m.changed_at)  # named just now, it gets as long as any other to be heard
     if undoer is None or not undoer.live(entry.now, silent):
         undo_again(entry, m, run, f"worker {m.undo_by} was silent for {silent:g} s")
 

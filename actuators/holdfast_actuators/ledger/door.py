@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import psycopg
 from psycopg import sql
@@ -16,7 +16,7 @@ from holdfast_schemas.settings import ActuatorSettings
 from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
-from . import attendance, causes, deadlines, schema
+from . import attendance, causes, deadlines, listening, schema
 from .entry import Entry
 from .notifications import Notifications
 from .rows import OutboxRow, RulesInForce
@@ -55,8 +55,10 @@ class Owed:
 class Ledger:
     """The ledger through one connection; give each thread its own. Raises one of BROKEN when the database is away."""
 
-    def __init__(self, dsn: str, schema_name: str, settings: ActuatorSettings) -> None:
+    def __init__(self, dsn: str, schema_name: str, settings: ActuatorSettings, partitions: int = 1) -> None:
+        """``partitions``: how many the topics have, for what is known by partition."""
         self._dsn = dsn
+        self._partitions = partitions
         self._schema = schema_name
         self._settings = settings
         self._connection: psycopg.Connection | None = None
@@ -91,7 +93,7 @@ class Ledger:
     def _entry(self) -> Iterator[Entry]:
         db = self.db
         with db.transaction():
-            yield Entry(db, self._settings)
+            yield Entry(db, self._settings, self._partitions)
 
     def migrate(self) -> None:
         """Bring the ledger's schema up to date."""
@@ -146,10 +148,14 @@ class Ledger:
                 done += deadlines.check(entry, migration_id)
         return done
 
-    def beat(self) -> RulesInForce:
-        """Write to the ledger (the lease rests on it being writable), and read which rules are in force."""
+    def beat(self, listening_on: Collection[int]) -> RulesInForce:
+        """Write to the ledger (the lease rests on it being writable), and read which rules are in force.
+
+        ``listening_on``: the partitions on which what runners say has been read up to now.
+        """
         with self.db.transaction():
             self.db.execute("UPDATE beat SET at = clock_timestamp()")
+            listening.note(self.db, listening_on, self._settings)
             row = self.db.execute("SELECT version, rules_hash FROM rules ORDER BY version DESC LIMIT 1").fetchone()
         return RulesInForce(int(row[0]), str(row[1])) if row else RulesInForce(0, DEFAULT_RULES_HASH)
 

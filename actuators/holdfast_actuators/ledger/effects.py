@@ -15,7 +15,7 @@ STOPPING = ("requested", "acknowledged", "unacknowledged")
 
 def settle(entry: Entry, m: MigrationRow, run: RunRow) -> None:
     """Move the open actions of the current epoch as far as the workers' acknowledgements carry them."""
-    workers = entry.workers(run.run_id)
+    workers = entry.workers(run)
     for action in entry.open_actions(m.migration_id):
         if action.epoch is None:
             continue
@@ -131,6 +131,12 @@ def finish(entry: Entry, m: MigrationRow, run: RunRow, outcome: RunOutcome) -> N
             occurred_at=entry.now,
         ),
     )
+
+
+def dismiss(entry: Entry, m: MigrationRow, run: RunRow) -> None:
+    """The run is over while workers may still stand in it (at work, or standing by an undo): an epoch tells them so."""
+    if m.run_id == run.run_id and any(worker.left_outcome is None for worker in entry.workers(run)):
+        entry.desire(m, "none", "ledger", f"the run is over: {run.outcome}", undo_by=None)
 
 
 def close(entry: Entry, m: MigrationRow, run: RunRow) -> None:

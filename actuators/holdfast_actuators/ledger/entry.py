@@ -15,9 +15,10 @@ from holdfast_schemas.settings import ActuatorSettings
 from holdfast_schemas.states import ActionKind, Desired, Outcome, RunState
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import Headers, encode
+from holdfast_schemas.transport.partitioner import partition_of
 from holdfast_schemas.transport.topics import Topic
 
-from . import notifications
+from . import listening, notifications
 from .rows import ActionRow, FreezeRow, MigrationRow, RunRow, WorkerRow
 
 MIGRATION = (
@@ -41,9 +42,10 @@ OPEN = ("requested", "acknowledged", "unacknowledged", "held")
 class Entry:
     """The ledger inside one transaction. ``now`` is the ledger server's clock: the only one that deadlines use."""
 
-    def __init__(self, db: psycopg.Connection, settings: ActuatorSettings) -> None:
+    def __init__(self, db: psycopg.Connection, settings: ActuatorSettings, partitions: int) -> None:
         self.db = db
         self.settings = settings
+        self._partitions = partitions
         row = db.execute("SELECT clock_timestamp()").fetchone()
         assert row is not None
         self.now: datetime = row[0]
@@ -62,15 +64,25 @@ class Entry:
         return row
 
     def run(self, run_id: str | None) -> RunRow | None:
-        """A run, if the ledger knows it."""
+        """A run, if the ledger knows it; ``heard_at`` as silence counts (see listening)."""
         with self.db.cursor(row_factory=class_row(RunRow)) as cursor:
-            return cursor.execute(f"SELECT {RUN} FROM run WHERE run_id = %s", (run_id,)).fetchone()
+            run = cursor.execute(f"SELECT {RUN} FROM run WHERE run_id = %s", (run_id,)).fetchone()
+        if run is not None:
+            run.heard_at = max(run.heard_at, self._listening_since(run.migration_id))
+        return run
 
-    def workers(self, run_id: str) -> list[WorkerRow]:
-        """The run's workers, the first to join first."""
+    def workers(self, run: RunRow) -> list[WorkerRow]:
+        """The run's workers, the first to join first; ``heard_at`` as silence counts (see listening)."""
         sql = f"SELECT {WORKER} FROM worker WHERE run_id = %s ORDER BY joined_at, worker_id"
         with self.db.cursor(row_factory=class_row(WorkerRow)) as cursor:
-            return cursor.execute(sql, (run_id,)).fetchall()
+            workers = cursor.execute(sql, (run.run_id,)).fetchall()
+        since = self._listening_since(run.migration_id)
+        for worker in workers:
+            worker.heard_at = max(worker.heard_at, since)
+        return workers
+
+    def _listening_since(self, migration_id: str) -> datetime:
+        return listening.since(self.db, partition_of(migration_id, self._partitions), self.now, self.settings)
 
     def freeze(self) -> FreezeRow | None:
         """Who holds everything, if someone does."""
