@@ -127,9 +127,11 @@ class Backfill:
     def _until_undone(
         self, db: Connection, shape: Shape, run: Run, request: RollbackRequested | None = None
     ) -> BackfillResult:
-        """Take the run back when this worker is asked to. While another does, stand by: it may die, and this one be asked."""
-        journal = Journal(self.journal_schema, run.run_id)
-        while not journal.is_undone(db):
+        """Take the run back when this worker is asked to; else stand by until the ledger says that the run is over.
+
+        The journal alone does not tell: its last worker may have died before it said so, and then this one is asked.
+        """
+        while True:
             try:
                 if request is not None:
                     return self._back(db, shape, run, request)
@@ -138,11 +140,13 @@ class Backfill:
                 request = asked
                 continue
             except RunStopped as stopped:
-                if stopped.undo_by is None:
-                    raise
                 request = None
+                journal = Journal(self.journal_schema, run.run_id)
+                if stopped.undo_by is None:
+                    if not journal.is_undone(db):
+                        raise
+                    return _result(journal, db, "rolled_back")
             time.sleep(BUSY_SECONDS)
-        return _result(journal, db, "rolled_back")
 
     def _next_step(self, db: Connection, shape: Shape, journal: Journal, run: Run) -> bool:
         """One batch in one transaction; False when no row is left."""
@@ -199,7 +203,9 @@ class Backfill:
             if not journal.exists(db):
                 return BackfillResult(request.run_id, "rolled_back", 0, 0, 0, 0)
             self._patiently(lambda: journal.begin_undo(db, undo.token), undo.check)
-            while self._patiently(lambda: self._step_back(db, shape, journal, undo), undo.check):
+            while not journal.is_undone(db) and self._patiently(
+                lambda: self._step_back(db, shape, journal, undo), undo.check
+            ):
                 pass
             journal.end_undo(db, undo.token)
         return _result(journal, db, "rolled_back")

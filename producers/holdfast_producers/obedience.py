@@ -96,8 +96,10 @@ class Obedience:
 
     @property
     def undoer(self) -> str | None:
-        """The worker that takes the run back; None where nobody was named, or the run is closed."""
-        return None if self.state is None or self.closed_at is not None else self.state.undo_by
+        """The worker that takes the run back; None where nobody was named, or the run is over."""
+        if self.state is None or self.state.desired != "rollback" or self.closed_at is not None:
+            return None
+        return self.state.undo_by
 
     def why(self) -> str:
         """The order in words, for the log and for the errors that checkpoint() raises."""

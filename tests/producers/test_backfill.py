@@ -241,6 +241,8 @@ def test_while_another_worker_undoes_this_one_stands_by_until_it_is_done(
     assert thread.is_alive()
     assert not sink.of(WorkerLeft)
     journal.end_undo(db, 1)
+    assert thread.is_alive()  # the ledger may not know it yet, and ask this worker
+    sink.desire("none")
     thread.join(10)
     assert found[0].outcome == "rolled_back"
     assert [left.outcome for left in sink.of(WorkerLeft)] == ["stopped"]
@@ -254,6 +256,19 @@ def test_when_the_other_worker_dies_this_one_takes_the_undo_on(database: str, db
     assert found[0].outcome == "rolled_back"
     assert all(value == before(row) for row, value in cents(db).items())
     assert [report.undo_token for report in sink.of(UndoReported)][-1] == 2
+
+
+def test_an_undo_that_was_done_and_not_told_is_told_by_the_next_worker(
+    database: str, db: psycopg.Connection[Any]
+) -> None:
+    sink, thread, found, journal = standing_by(database, db)
+    journal.begin_undo(db, 1)
+    journal.end_undo(db, 1)  # and then that worker died
+    sink.desire("rollback", undo_by=sink.of(RunRequested)[-1].worker_id, undo_token=2)
+    thread.join(10)
+    assert found[0].outcome == "rolled_back"
+    told = sink.of(UndoReported)[-1]
+    assert (told.undo_token, told.outcome) == (2, "done")
 
 
 @pytest.mark.parametrize(
