@@ -1,4 +1,4 @@
-"""`holdfast dead-letters list`: what could not be used, with the reason that its headers carry."""
+"""`holdfast dead-letters`: what could not be used, with the reason that its headers carry."""
 
 from collections import deque
 from typing import Annotated, Any
@@ -8,20 +8,18 @@ from confluent_kafka import Message
 
 from holdfast_schemas.record import from_milliseconds
 from holdfast_schemas.settings import Settings
-from holdfast_schemas.transport.reading import messages_to_end
+from holdfast_schemas.transport.reading import message_headers, messages_to_end
 from holdfast_schemas.transport.topics import DEAD_LETTERS
 
 from .choices import Json
+from .dead_letters_replay import replay
 from .figures import clock, print_json
+from .shown import as_bytes, printable
 
 SHOWN_BYTES = 100
 
 app = typer.Typer(help="Records that could not be used, byte for byte as they came.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `list` a command of its own while it is the only one."""
+app.command()(replay)
 
 
 @app.command("list")
@@ -53,25 +51,13 @@ def list_letters(
 
 def letter(message: Message) -> dict[str, Any]:
     """One dead letter as plain data; bytes that are no printable UTF-8 are shown escaped."""
-    value = _bytes(message.value())
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
+    value = as_bytes(message.value())
     return {
         "at": clock(from_milliseconds(message.timestamp()[1])),
         "partition": message.partition(),
         "offset": message.offset(),
-        "key": None if message.key() is None else _shown(_bytes(message.key())),
-        "headers": {name: _shown(_bytes(content)) for name, content in pairs},
+        "key": None if message.key() is None else printable(as_bytes(message.key())),
+        "headers": {name: printable(as_bytes(content)) for name, content in message_headers(message)},
         "bytes": len(value),
-        "beginning": _shown(value[:SHOWN_BYTES]),
+        "beginning": printable(value[:SHOWN_BYTES]),
     }
-
-
-def _bytes(content: str | bytes | None) -> bytes:
-    return content.encode() if isinstance(content, str) else content or b""
-
-
-def _shown(content: bytes) -> str:
-    """As text, with what is no UTF-8 or not printable escaped: a foreign record must not drive the terminal."""
-    text = content.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -15,7 +15,14 @@ from .configuration import (
 )
 from .kafka import BrokerUnreachable, NotDelivered, PartitionsDiffer, RecordTooLarge, TopicMissing, TopicsWrong
 from .ledger import LedgerSchemaChanged, LedgerUnreachable
-from .people import RequestRefused, RequestUnanswered, RulesNotInForce, UnknownMigration
+from .people import (
+    DeadLetterMissing,
+    NotReplayed,
+    RequestRefused,
+    RequestUnanswered,
+    RulesNotInForce,
+    UnknownMigration,
+)
 from .processes import (
     ChildDidNotStart,
     ChildStillRunning,
@@ -44,6 +51,7 @@ __all__ = [
     "ChildDidNotStart",
     "ChildStillRunning",
     "ContractViolated",
+    "DeadLetterMissing",
     "DemoFailed",
     "DownloadFailed",
     "ExtraMissing",
@@ -61,6 +69,7 @@ __all__ = [
     "NoAcknowledgement",
     "NotDelivered",
     "NotFound",
+    "NotReplayed",
     "PartitionsDiffer",
     "RecordTooLarge",
     "ReferenceInvalid",

@@ -17,6 +17,28 @@ class UnknownMigration(NotFound):
 
 
 @dataclass
+class DeadLetterMissing(NotFound):
+    """No dead letter stands there."""
+
+    places: Sequence[str]
+
+    def __str__(self) -> str:
+        return f"no dead letter {', '.join(self.places)} (nothing was sent); holdfast dead-letters list shows those that are"
+
+
+@dataclass
+class NotReplayed(Refused):
+    """Some of the chosen dead letters cannot be used as they stand."""
+
+    refused: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.refused} dead letters were not sent again, for the reasons named; --force sends what cannot be read"
+        )
+
+
+@dataclass
 class RequestRefused(Refused):
     """The ledger said no to a person's request."""
 

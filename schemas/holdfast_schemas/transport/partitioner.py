@@ -17,6 +17,6 @@ def murmur2(data: bytes) -> int:
     return h ^ h >> 15
 
 
-def partition_of(key: str, partitions: int) -> int:
+def partition_of(key: str | bytes, partitions: int) -> int:
     """The partition that a record with this key goes to, of ``partitions``."""
-    return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
+    return (murmur2(key.encode() if isinstance(key, str) else key) & 0x7FFFFFFF) % partitions
