@@ -118,9 +118,7 @@ class Backfill:
             run.checkpoint()
         except RollbackRequested as request:
             return self._until_undone(db, shape, run, request)
-        except RunStopped as stopped:
-            if stopped.undo_by is None:
-                raise
+        except RunStopped:
             return self._until_undone(db, shape, run)
         return _result(journal, db, "completed")
 
