@@ -25,7 +25,7 @@ ROWS_MIN = 20_000
 DEFAULT_RUNNER = "holdfast_consoles.demo.runner"
 OUTCOMES = {"completed": "completed", "rolled_back": "rolled_back", "lost": "lost", "refused": "refused"}
 
-ScenarioName = Literal["errors", "healthy", "guard-lost"]
+ScenarioName = Literal["errors", "healthy", "guard-lost", "takeover"]
 SCENARIO_HELP = " ".join(f"{name}: {scenario.summary}." for name, scenario in SCENARIOS.items())
 
 

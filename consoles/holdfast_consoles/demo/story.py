@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.decisions import Decision
+from holdfast_schemas.desired_state import DesiredState
 from holdfast_schemas.events import ProgressReported, RunFinished, WorkerFinished
 from holdfast_schemas.metrics import MigrationMetrics
 from holdfast_schemas.states import RunOutcome
@@ -18,7 +19,7 @@ from holdfast_schemas.transport.reading import Received, plain_consumer, receive
 from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.transport.topics import Topic
 
-READ: tuple[Topic[Any], ...] = (topics.events, topics.metrics, topics.decisions, topics.actions)
+READ: tuple[Topic[Any], ...] = (topics.events, topics.metrics, topics.decisions, topics.actions, topics.control)
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Story:
     finished: RunOutcome | None = None
     progress: dict[str, ProgressReported] = field(default_factory=dict)
     """The newest report of each worker that has not ended."""
+    desired: DesiredState | None = None
+    """What the ledger wants of the run: the highest epoch read."""
     events: int = 0
     event_times: dict[tuple[int, int], int] = field(default_factory=dict)
     """Log time (ms) of each event read, by partition and offset."""
@@ -54,6 +57,9 @@ class Story:
                 self._seen.add(identity)
                 where: list[Any] = self.decisions if isinstance(record, Decision) else self.actions
                 where.append(received)
+            elif isinstance(record, DesiredState):
+                if self.desired is None or record.epoch >= self.desired.epoch:
+                    self.desired = record
             else:
                 self.events += 1
                 if isinstance(record, RunFinished):

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from . import guard_lost, takeover
 from .errors import errors
-from .guard_lost import SHORTENED, guard_lost
 from .healthy import healthy
 from .play import Play
 
@@ -29,10 +29,18 @@ SCENARIOS = {
     "errors": Scenario(errors, "paused at 5 %, resumed, rolled back at 10 %", bad_rows=True),
     "healthy": Scenario(healthy, "nothing fires"),
     "guard-lost": Scenario(
-        guard_lost,
+        guard_lost.guard_lost,
         "actuator, processor and the ledger's server are killed in turn, and the runner pauses by itself",
         batches=1000,
         real_kafka=True,
-        settings=SHORTENED,
+        settings=guard_lost.SHORTENED,
+    ),
+    "takeover": Scenario(
+        takeover.takeover,
+        "the worker that undoes and the actuator that owns the migration are killed, and others go on",
+        batches=2000,
+        real_kafka=True,
+        actuators=2,
+        settings=takeover.SHORTENED,
     ),
 }

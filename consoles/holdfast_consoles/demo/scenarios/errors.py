@@ -15,7 +15,7 @@ def errors(play: Play) -> None:
     effective = from_milliseconds(pause.timestamp_ms)
     resume_asked = play.stay(effective, PAUSE_SECONDS_MIN, APPLICATION_WRITES_MIN)
     play.take(check_pause(play.stage.app_dsn, read_journal(play.journal), effective, resume_asked))
-    play.operator("resume", pause.record.epoch or 0, "the demo's operator lets it go on")
+    play.answered(play.operator("resume", pause.record.epoch or 0, "the demo's operator lets it go on"))
     play.wait(lambda: play.story.finished is not None, "the end of the rollback")
     play.stop_application()
     play.take(check_rolled_back(play.stage.app_dsn, read_journal(play.journal)))

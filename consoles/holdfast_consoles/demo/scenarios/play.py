@@ -100,12 +100,17 @@ class Play:
         mark, style = ("ok    ", "green") if check.passed else ("FAILED", "bold red")
         self.live.say(f"{mark} {check.name} ({check.detail})", style)
 
-    def operator(self, verb: str, epoch: int, reason: str) -> str:
-        """What a person types about the migration as they saw it at ``epoch``; returns what was printed."""
+    def operator(self, verb: str, epoch: int, reason: str) -> ChildProcess:
+        """A person types this about the migration as they saw it at ``epoch``; the command goes on by itself."""
         reference = f"{self.story.migration_id}#{epoch}"
         self.live.say(f"the operator types: holdfast {verb} {reference}")
         argv = [*HOLDFAST, verb, reference, "--actor", "demo-operator", "--reason", reason]
-        return self.stage.run(f"{verb}-{epoch}", argv, 120)
+        return self.stage.start(f"{verb}-{epoch}", argv)
+
+    def answered(self, command: ChildProcess) -> None:
+        """Wait for a command's end. Raises DemoFailed when it does not exit 0."""
+        if (code := command.wait(120)) != 0:
+            raise DemoFailed(f"{' '.join(command.argv[-6:])} ended with exit code {code}", command.log_tail())
 
     def wait_for_effective(self, kind: str, what: str) -> Received[ActionRecorded]:
         """Wait until an action of this kind is effective, and return its record."""
