@@ -1,0 +1,61 @@
+"""`holdfast actuator` that SIGKILLs itself: ``python -m tests.kills.dying_actuator POINT NTH`` dies when it passes a point again.
+
+Each point is a place between two steps whose order the protocol rests on; the product has no hook for it.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from holdfast_actuators.intake import Intake
+from holdfast_actuators.ledger import attendance, causes, deadlines, door
+from holdfast_actuators.ledger.door import Ledger, Owed
+from holdfast_actuators.relay import Relay
+
+POINTS: dict[str, tuple[Any, str, str]] = {
+    "decision read, ledger untouched": (Ledger, "decide", "before"),
+    "decision written, not committed": (causes, "decide", "after"),
+    "decision committed, offset not": (Ledger, "decide", "after"),
+    "request written, not committed": (causes, "request", "after"),
+    "request committed, offset not": (Ledger, "request", "after"),
+    "acknowledgement written, not committed": (attendance, "heard", "after"),
+    "acknowledgement committed, offset not": (Ledger, "run_record", "after"),
+    "outbox not read yet": (Relay, "send_once", "before"),
+    "outbox sent, not deleted": (Owed, "sent", "before"),
+    "outbox deleted, not committed": (Owed, "sent", "after"),
+    "before the beat": (Ledger, "beat", "before"),
+    "after the beat's write": (Ledger, "beat", "after"),
+    "deadline written, not committed": (deadlines, "check", "after"),
+    "partition assigned, not prepared": (Intake, "_prepare", "before"),
+    "partition prepared": (Intake, "_prepare", "after"),
+}
+
+
+def die_at(point: str, nth: int) -> None:
+    """Replace the point's function by one that kills this process at the n-th call."""
+    owner, name, when = POINTS[point]
+    original: Callable[..., Any] = getattr(owner, name)
+    passed = 0
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        nonlocal passed
+        passed += 1
+        if when == "before" and passed >= nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*arguments, **named)
+        if when == "after" and passed >= nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, name, dying)
+    assert door.causes is causes
+
+
+if __name__ == "__main__":
+    from holdfast_consoles.cli.main import main
+
+    die_at(sys.argv[1], int(sys.argv[2]))
+    sys.argv = ["holdfast", "actuator"]
+    sys.exit(main())
