@@ -30,23 +30,27 @@ class Relay:
         self._figures = figures
 
     def run(self, stop: threading.Event) -> None:
-        """Send until told to stop, and what is owed then."""
+        """Send until told to stop, and what is owed then, unless ledger or broker are away: it stays owed."""
+        sent = True
         while not stop.is_set():
             self._wake.wait(IDLE_SECONDS)
             self._wake.clear()
+            sent = self._send(stop)
+        if sent:
             self._send(stop)
-        self._send(stop)
         self._ledger.close()
 
-    def _send(self, stop: threading.Event) -> None:
+    def _send(self, stop: threading.Event) -> bool:
         try:
             while self.send_once():
                 pass
+            return True
         except WAITS as error:
             # Everything stays owed: the transaction was rolled back, so nothing is lost, and a repeat is dropped by readers.
             log.warning("the relay waits: %s", error)
             self._ledger.close()
             stop.wait(AWAY_SECONDS)
+            return False
 
     def send_once(self) -> int:
         """One transaction of the outbox; returns the number of records sent. Raises NotDelivered: all stay owed."""

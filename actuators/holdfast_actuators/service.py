@@ -2,13 +2,13 @@
 
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable
 
 from holdfast_schemas.errors import LedgerNotConfigured
 from holdfast_schemas.logs import configure_json_logging
 from holdfast_schemas.settings import Settings
+from holdfast_schemas.stopping import Stopping
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.publish import Publisher, partitions_of
 from holdfast_schemas.transport.reading import plain_consumer
@@ -26,14 +26,14 @@ log = logging.getLogger("holdfast.actuator")
 FATAL = 70
 RELAY_DELIVERY_SECONDS = 4.0
 """Shorter than what a frozen relay would need to send an older epoch over its successor's."""
-STOP_SECONDS = 9.0
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, stopping: Stopping | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.
 
     Raises LedgerNotConfigured, LedgerUnreachable, BrokerUnreachable, TopicMissing: each says what to do.
     """
+    stopping = stopping or Stopping()
     configure_json_logging("actuator", settings.log_level)
     if not settings.ledger.dsn.get_secret_value():
         raise LedgerNotConfigured()
@@ -42,7 +42,7 @@ def run(settings: Settings) -> int:
     first.connect()
     first.migrate()
     first.close()
-    return _Service(settings).run()
+    return _Service(settings, stopping).run()
 
 
 def check_topics(settings: Settings) -> None:
@@ -62,14 +62,14 @@ def _ledger(settings: Settings, partitions: int = 1) -> Ledger:
 
 
 class _Service:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, stopping: Stopping) -> None:
         self._settings = settings
+        self._stopping = stopping
         self._stop = threading.Event()
         self._figures = Figures()
 
     def run(self) -> int:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+        self._stopping.began(self._stop.set)
         settings, wake = self._settings, threading.Event()
         source = "holdfast/actuator"
         relaying = Publisher(settings.kafka, source, delivery_seconds=RELAY_DELIVERY_SECONDS)
@@ -88,11 +88,8 @@ class _Service:
             self._thread("notifier", Notifier(_ledger(settings), settings.actuator, self._figures).run)
         self._stop.wait()
         for thread in threads:
-            thread.join(STOP_SECONDS)
+            thread.join()  # Stopping ends the process when one hangs in the ledger or the broker
         server.shutdown()
-        if any(thread.is_alive() for thread in threads):
-            log.error("a thread did not stop in %g s", STOP_SECONDS)
-            return FATAL
         return 0
 
     def _thread(self, name: str, job: Callable[[threading.Event], None]) -> threading.Thread:

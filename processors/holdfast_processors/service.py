@@ -1,13 +1,18 @@
 """``holdfast processor``: check that the topics are there, then run the worker until it is told to stop."""
 
 import asyncio
+import shutil
+import signal
 import tempfile
+from contextlib import suppress
+from functools import partial
 
 from confluent_kafka import Consumer
 
 from holdfast_schemas.errors import ExtraMissing, PartitionsDiffer
 from holdfast_schemas.logs import configure_json_logging
 from holdfast_schemas.settings import Settings
+from holdfast_schemas.stopping import Stopping
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.publish import partitions_of
 from holdfast_schemas.transport.reading import plain_consumer
@@ -15,11 +20,12 @@ from holdfast_schemas.transport.reading import plain_consumer
 NEEDED = (topics.events, topics.decisions, topics.watches, topics.metrics)
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, stopping: Stopping | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.
 
     Raises BrokerUnreachable, TopicMissing, PartitionsDiffer, ExtraMissing: each says what to do.
     """
+    stopping = stopping or Stopping()
     configure_json_logging("processor", settings.log_level)
     check_topics(settings)
     try:
@@ -29,10 +35,17 @@ def run(settings: Settings) -> int:
     except ModuleNotFoundError as error:
         raise ExtraMissing("processor", error.name or "faust", "the processor") from None
     with tempfile.TemporaryDirectory(prefix="holdfast-processor-") as datadir:
+        stopping.tidy = partial(shutil.rmtree, datadir, ignore_errors=True)
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        processor = Processor(settings, datadir)
+        processor = Processor(settings, datadir, stopping)
         worker = mode.Worker(processor.app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
+
+        def in_order() -> None:
+            with suppress(RuntimeError):  # the loop is closed: it has ended
+                loop.call_soon_threadsafe(worker._schedule_shutdown, signal.SIGTERM)
+
+        stopping.began(in_order)
         try:
             worker.execute_from_commandline()
         except SystemExit as ended:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from holdfast_schemas.settings import Settings
+from holdfast_schemas.stopping import Stopping
 
 from .choices import use_config
 
@@ -25,20 +26,22 @@ def register(app: typer.Typer) -> None:
 
 def processor(config: Config = None) -> None:
     """Judge events: the stream processor. All its options are settings; its log is JSON on stderr."""
+    stopping = Stopping()
     use_config(config)
     settings = Settings.load()
     from holdfast_processors.service import run
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, stopping))
 
 
 def actuator(config: Config = None) -> None:
     """Act on decisions and requests: the actuator. All its options are settings; its log is JSON on stderr."""
+    stopping = Stopping()
     use_config(config)
     settings = Settings.load()
     from holdfast_actuators.service import run
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, stopping))
 
 
 def demo(context: typer.Context) -> None:

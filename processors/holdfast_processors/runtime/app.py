@@ -1,6 +1,7 @@
 """The Faust app: membership, assignment, delivery and the worker are Faust's; the judgement, the store and commits are ours."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -11,6 +12,7 @@ from faust.types import TP
 from holdfast_schemas.errors import HoldfastError
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.settings import Settings
+from holdfast_schemas.stopping import Stopping
 from holdfast_schemas.transport import topics
 
 from ..engine.engine import step
@@ -35,14 +37,14 @@ CHUNK_RECORDS = 500
 class Processor:
     """One worker. ``app`` is the Faust app to run; everything else hangs on its signals."""
 
-    def __init__(self, settings: Settings, datadir: str) -> None:
+    def __init__(self, settings: Settings, datadir: str, stopping: Stopping) -> None:
         self._settings = settings
         prefix = settings.kafka.topic_prefix
         self._events = topics.events.full_name(prefix)
         self.partitions = Partitions()
         self.figures = Figures()
         self.durability = Durability(settings.processor, prefix, self.partitions, self.figures, self._commit)
-        self._membership = Membership(settings.processor.session_timeout_seconds)
+        self._membership = Membership(settings.processor.session_timeout_seconds, stopping)
         self._loader = Loader(
             settings.kafka,
             self._events,
@@ -250,7 +252,8 @@ class Processor:
         for task in list(self._tasks):
             task.cancel()
         if self._producer is not None:
-            await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
+            with contextlib.suppress(TimeoutError):  # the broker is away, as was just logged
+                await asyncio.wait_for(self._producer.stop(), STOP_SECONDS)
         if self._web is not None:
             await self._web.cleanup()
 

@@ -9,6 +9,8 @@ import os
 import time
 from typing import Any
 
+from holdfast_schemas.stopping import Stopping
+
 log = logging.getLogger("holdfast.processor")
 EXIT_CODE = 70
 LEASE_SHARE = 0.7
@@ -30,9 +32,10 @@ def fatal(why: str) -> None:
 class Membership:
     """When the broker last confirmed that this worker is a member of its group."""
 
-    def __init__(self, session_timeout_seconds: float) -> None:
+    def __init__(self, session_timeout_seconds: float, stopping: Stopping) -> None:
         self._limit_seconds = session_timeout_seconds * LEASE_SHARE
         self._confirmed: float | None = None
+        self._stopping = stopping
 
     def confirm(self, at: float | None = None) -> None:
         """A heartbeat sent at ``at`` was acknowledged, or a rebalance has just ended."""
@@ -43,6 +46,9 @@ class Membership:
         if self._confirmed is None:
             return
         age = boottime() - self._confirmed
+        if age > self._limit_seconds and self._stopping.told.is_set():
+            log.warning("no heartbeat acknowledged for %.1f s: what is not durable is judged again", age)
+            self._stopping.end()
         if age > self._limit_seconds:
             fatal(f"no heartbeat acknowledged for {age:.1f} s: these partitions may be another worker's by now")
 
