@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 from holdfast_schemas.errors import BackfillInvalid, ExtraMissing, RollbackRequested, RunStopped
@@ -71,6 +72,10 @@ class Backfill:
     where: str | None = None
     batch_rows: int = 500
     batch_delay_seconds: float = 0.0
+    shards: int = 1
+    """Ranges of the key. Processes with the same HOLDFAST_RUN_ID work on one each, and take another when it is done."""
+    expected_workers: int = 1
+    """How many processes the run has: it is complete when so many have completed."""
     total_rows: int | None = None
     """Exact; None takes the planner's estimate."""
     application_name: str = "holdfast-runner"
@@ -85,8 +90,10 @@ class Backfill:
         stands by. Raises what ``reporter.run`` raises, RunStopped (the run was closed), RunFenced, BackfillInvalid,
         JournalRefused, and psycopg's errors other than those of single rows.
         """
-        if self.batch_rows < 1 or not self.set:
-            raise BackfillInvalid(self.table, "batch_rows is at least 1, and `set` names at least one column")
+        if self.batch_rows < 1 or self.shards < 1 or not self.set:
+            raise BackfillInvalid(
+                self.table, "batch_rows and shards are at least 1, and `set` names at least one column"
+            )
         attempt = run_id_of_process(run_id)
         with self._connect() as db:
             shape = Shape.of(db, self.table, self.key, tuple(self.set))
@@ -98,7 +105,8 @@ class Backfill:
                 target=self.target,
                 total_rows=total_rows,
                 total_is_estimate=is_estimate,
-                rows_already_done=journal.position(db).rows_done if journal.exists(db) else 0,
+                rows_already_done=journal.totals(db).rows_done if journal.exists(db) else 0,
+                expected_workers=self.expected_workers,
                 can_undo=True,
                 run_id=attempt,
             )
@@ -110,11 +118,15 @@ class Backfill:
                     return self._until_undone(db, shape, old)
 
     def _forward_or_back(self, db: Connection, shape: Shape, journal: Journal, run: Run) -> BackfillResult:
-        journal.begin(db, self.migration_id, self._definition(shape), _first(db, statements.last_row(shape)))
+        journal.begin(
+            db, self.migration_id, self._definition(shape), lambda: statements.last_keys(db, shape, self.shards)
+        )
         run.phase("backfill")
         try:
-            while self._patiently(lambda: self._next_step(db, shape, journal, run)):
-                time.sleep(self.batch_delay_seconds)
+            while (shard := self._next_shard(db, journal, run)) is not None:
+                while self._patiently(partial(self._next_step, db, shape, journal, run, shard)):
+                    time.sleep(self.batch_delay_seconds)
+                journal.release_shard(db, shard)
             run.checkpoint()
         except RollbackRequested as request:
             return self._until_undone(db, shape, run, request)
@@ -146,50 +158,60 @@ class Backfill:
                     return _result(journal, db, "rolled_back")
             time.sleep(BUSY_SECONDS)
 
-    def _next_step(self, db: Connection, shape: Shape, journal: Journal, run: Run) -> bool:
-        """One batch in one transaction; False when no row is left."""
+    def _next_shard(self, db: Connection, journal: Journal, run: Run) -> int | None:
+        """A shard to work on; None when every one is done. While others have what is left it waits: one of them may die."""
+        while True:
+            shard, left = journal.take_shard(db)
+            if shard is not None or not left:
+                return shard
+            run.checkpoint()
+            time.sleep(BUSY_SECONDS)
+
+    def _next_step(self, db: Connection, shape: Shape, journal: Journal, run: Run, shard: int) -> bool:
+        """One batch of the shard in one transaction; False when no row is left in it."""
         run.checkpoint()
         with run.batch(rows=0) as batch:
             try:
                 with db.transaction():
-                    return self._step(db, shape, journal, batch)
+                    return self._step(db, shape, journal, shard, batch)
             except ROW_ERRORS:
                 with db.transaction():
-                    return self._step_row_by_row(db, shape, journal, batch)
+                    return self._step_row_by_row(db, shape, journal, shard, batch)
 
-    def _step(self, db: Connection, shape: Shape, journal: Journal, batch: Batch) -> bool:
-        position, keys = self._pick(db, shape, journal)
+    def _step(self, db: Connection, shape: Shape, journal: Journal, shard: int, batch: Batch) -> bool:
+        position, keys = self._pick(db, shape, journal, shard)
         if not keys:
             return False
         step = position.step + 1
-        db.execute(statements.change(shape, self.set, journal, step, keys))
-        journal.advance(db, step, keys[-1], len(keys), 0)
+        db.execute(statements.change(shape, self.set, journal, shard, step, keys))
+        journal.advance(db, shard, step, keys[-1], len(keys), 0)
         batch.rows = len(keys)
         return True
 
-    def _step_row_by_row(self, db: Connection, shape: Shape, journal: Journal, batch: Batch) -> bool:
+    def _step_row_by_row(self, db: Connection, shape: Shape, journal: Journal, shard: int, batch: Batch) -> bool:
         """The batch again, each row in a savepoint of its own, so that failures are counted as rows."""
-        position, keys = self._pick(db, shape, journal)
+        position, keys = self._pick(db, shape, journal, shard)
         if not keys:
             return False
         step, failed = position.step + 1, 0
         db.execute("SAVEPOINT holdfast_row")
         for key in keys:
-            change = statements.change(shape, self.set, journal, step, [key])
+            change = statements.change(shape, self.set, journal, shard, step, [key])
             try:
                 db.execute(sql.SQL("RELEASE SAVEPOINT holdfast_row; SAVEPOINT holdfast_row; ") + change)
             except ROW_ERRORS as error:
                 db.execute("ROLLBACK TO SAVEPOINT holdfast_row")
-                journal.record_error(db, step, key, error)
+                journal.record_error(db, shard, step, key, error)
                 batch.error(error)
                 failed += 1
-        journal.advance(db, step, keys[-1], len(keys) - failed, failed)
+        journal.advance(db, shard, step, keys[-1], len(keys) - failed, failed)
         batch.rows = len(keys)
         batch.failed(rows=failed)
         return True
 
-    def _pick(self, db: Connection, shape: Shape, journal: Journal) -> tuple[Position, list[str]]:
-        position = journal.hold(db, "forward", undo_token=0)
+    def _pick(self, db: Connection, shape: Shape, journal: Journal, shard: int) -> tuple[Position, list[str]]:
+        position = journal.hold(db, "forward", 0, shard)
+        assert position is not None
         query = statements.pick(shape, self.where, position.last_key, position.end_key, self.batch_rows)
         return position, [key for (key,) in db.execute(query)]
 
@@ -212,13 +234,14 @@ class Backfill:
         """The newest step that is left, in one transaction that checks the undo token; False when none is left."""
         with db.transaction():
             position = journal.hold(db, "undoing", undo.token)
-            if not position.steps_left:
+            if position is None:
                 return False
-            step = position.steps_left
-            restored = db.execute(statements.restore(shape, journal, step)).rowcount
-            kept = statements.changed_rows(db, journal, step) - restored
-            journal.undone(db, restored, kept)
-        undo.step(position.steps_left - 1, position.rows_restored + restored)
+            shard, step = position.shard, position.steps_left
+            restored = db.execute(statements.restore(shape, journal, shard, step)).rowcount
+            kept = statements.changed_rows(db, journal, shard, step) - restored
+            journal.undone(db, shard, restored, kept)
+            totals = journal.totals(db)
+        undo.step(totals.steps_left, totals.rows_restored)
         return True
 
     def _patiently(self, work: Callable[[], T], between: Callable[[], None] = lambda: None) -> T:
@@ -238,7 +261,7 @@ class Backfill:
         return int(plan[0][0]["Plan"]["Plan Rows"]) if plan else 0, True
 
     def _definition(self, shape: Shape) -> str:
-        return json.dumps([shape.relation, self.key, dict(self.set), self.where])
+        return json.dumps([shape.relation, self.key, dict(self.set), self.where, self.shards])
 
     def _connect(self) -> Connection:
         milliseconds = (round(self.lock_timeout_seconds * 1000), round(self.statement_timeout_seconds * 1000))
@@ -249,11 +272,6 @@ class Backfill:
         )
 
 
-def _first(db: Connection, query: sql.Composed) -> str | None:
-    row = db.execute(query).fetchone()
-    return None if row is None else str(row[0])
-
-
 def _result(journal: Journal, db: Connection, outcome: Literal["completed", "rolled_back"]) -> BackfillResult:
-    at = journal.position(db)
+    at = journal.totals(db)
     return BackfillResult(journal.run_id, outcome, at.rows_done, at.rows_failed, at.rows_restored, at.rows_kept)

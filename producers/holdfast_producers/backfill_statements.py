@@ -89,7 +89,7 @@ def pick(shape: Shape, where: str | None, last_key: str | None, end_key: str | N
 
 
 def change(
-    shape: Shape, assignments: Mapping[str, str], journal: Journal, step: int, keys: Sequence[str]
+    shape: Shape, assignments: Mapping[str, str], journal: Journal, shard: int, step: int, keys: Sequence[str]
 ) -> sql.Composed:
     """Set the columns of these rows, and journal old and new values of those that it changed."""
     sets = sql.SQL(", ").join(
@@ -103,8 +103,8 @@ def change(
         " UPDATE {table} SET {sets} FROM holdfast_was WHERE {key} = holdfast_key"
         " AND {key} = ANY ({keys}::text[]::{key_type}[])"  # again: no plan may read the whole table
         " RETURNING holdfast_key, holdfast_old, {texts} AS holdfast_new)"
-        " INSERT INTO {journal} (run_id, step, key, old, new)"
-        " SELECT {run_id}::uuid, {step}, holdfast_key::text, holdfast_old, holdfast_new FROM holdfast_changed"
+        " INSERT INTO {journal} (run_id, shard, step, key, old, new)"
+        " SELECT {run_id}::uuid, {shard}, {step}, holdfast_key::text, holdfast_old, holdfast_new FROM holdfast_changed"
         " WHERE holdfast_old IS DISTINCT FROM holdfast_new"
     ).format(
         key=shape.column(shape.key),
@@ -115,11 +115,12 @@ def change(
         sets=sets,
         journal=journal.table("change"),
         run_id=sql.Literal(journal.run_id),
+        shard=sql.Literal(shard),
         step=sql.Literal(step),
     )
 
 
-def restore(shape: Shape, journal: Journal, step: int) -> sql.Composed:
+def restore(shape: Shape, journal: Journal, shard: int, step: int) -> sql.Composed:
     """Give the step's rows their old values, where they still hold what the run wrote. Its row count is the restored rows."""
     sets = sql.SQL(", ").join(
         sql.SQL("{} = holdfast_change.old[{}]::{}").format(sql.Identifier(name), sql.Literal(index), kind)
@@ -127,13 +128,14 @@ def restore(shape: Shape, journal: Journal, step: int) -> sql.Composed:
     )
     return sql.SQL(
         "UPDATE {table} SET {sets} FROM {journal} AS holdfast_change"
-        " WHERE holdfast_change.run_id = {run_id}::uuid AND holdfast_change.step = {step}"
+        " WHERE holdfast_change.run_id = {run_id}::uuid AND holdfast_change.shard = {shard} AND holdfast_change.step = {step}"
         " AND {key} = holdfast_change.key::{key_type} AND {texts} IS NOT DISTINCT FROM holdfast_change.new"
     ).format(
         table=shape.table,
         sets=sets,
         journal=journal.table("change"),
         run_id=sql.Literal(journal.run_id),
+        shard=sql.Literal(shard),
         step=sql.Literal(step),
         key=shape.column(shape.key),
         key_type=shape.key_type,
@@ -141,17 +143,41 @@ def restore(shape: Shape, journal: Journal, step: int) -> sql.Composed:
     )
 
 
-def changed_rows(db: Connection, journal: Journal, step: int) -> int:
+def changed_rows(db: Connection, journal: Journal, shard: int, step: int) -> int:
     """How many rows the step changed."""
-    query = sql.SQL("SELECT count(*) FROM {} WHERE run_id = %s AND step = %s").format(journal.table("change"))
-    row = db.execute(query, [journal.run_id, step]).fetchone()
+    query = sql.SQL("SELECT count(*) FROM {} WHERE run_id = %s AND shard = %s AND step = %s").format(
+        journal.table("change")
+    )
+    row = db.execute(query, [journal.run_id, shard, step]).fetchone()
     return 0 if row is None else int(row[0])
 
 
-def last_row(shape: Shape) -> sql.Composed:
-    """The table's last key, as text: where the backfill ends, however fast the application goes on inserting."""
+SAMPLED_ROWS = 100_000
+"""Shards need not be equal: on a table beyond this many rows, a sample of its pages says where to cut."""
+
+
+def last_keys(db: Connection, shape: Shape, shards: int) -> list[str | None]:
+    """The last key, as text, of each of at most ``shards`` ranges of about equal numbers of rows; [None] for an empty table.
+
+    The last of them is the table's last key now: where the backfill ends, however fast the application goes on inserting.
+    """
     key = shape.column(shape.key)
-    return sql.SQL("SELECT {}::text FROM {} ORDER BY {} DESC LIMIT 1").format(key, shape.table, key)
+    newest = sql.SQL("SELECT {}::text FROM {} ORDER BY {} DESC LIMIT 1").format(key, shape.table, key)
+    row = db.execute(newest).fetchone()
+    if row is None:
+        return [None]
+    cuts: list[str] = []
+    if shards > 1:
+        plan = db.execute(estimate(shape, None)).fetchone()
+        rows = max(1, int(plan[0][0]["Plan"]["Plan Rows"])) if plan else 1
+        percent = min(100.0, 100.0 * SAMPLED_ROWS / rows)
+        shares = [number / shards for number in range(1, shards)]
+        sampled = sql.SQL(
+            "SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY {})::text[] FROM {} TABLESAMPLE SYSTEM ({})"
+        ).format(sql.Literal(shares), key, shape.table, sql.Literal(percent))
+        found = db.execute(sampled).fetchone()
+        cuts = [] if found is None or found[0] is None else list(found[0])
+    return [cut for cut in dict.fromkeys(cuts) if cut != row[0]] + [row[0]]
 
 
 def estimate(shape: Shape, where: str | None) -> sql.Composed:

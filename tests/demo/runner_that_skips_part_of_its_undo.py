@@ -11,9 +11,9 @@ class Skipping(Backfill):
     def _step_back(self, db: Any, shape: Any, journal: Any, undo: Any) -> bool:
         with db.transaction():
             position = journal.hold(db, "undoing", undo.token)
-            if position.steps_left % 10 == 1:
-                journal.undone(db, 0, 0)
-                undo.step(position.steps_left - 1, position.rows_restored)
+            if position is not None and position.steps_left % 10 == 1:
+                journal.undone(db, position.shard, 0, 0)
+                undo.step(position.steps_left - 1, 0)
                 return True
         return super()._step_back(db, shape, journal, undo)
 

@@ -165,8 +165,9 @@ def test_a_step_is_undone_newest_first_and_the_undo_itself_can_be_taken_up_by_an
         journal.begin_undo(own, 3)
         with own.transaction():
             position = journal.hold(own, "undoing", 3)
-            own.execute(statements.restore(shape, journal, position.steps_left))
-            journal.undone(own, 100, 0)
+            assert position is not None
+            own.execute(statements.restore(shape, journal, position.shard, position.steps_left))
+            journal.undone(own, position.shard, 100, 0)
     half = cents(db)
     assert half[950] == before(950)
     assert half[850] == 850
@@ -187,7 +188,7 @@ def test_no_batch_and_no_older_undo_can_write_once_the_undo_has_begun(
     journal = Journal("holdfast_journal", run_id)
     journal.begin_undo(db, 5)
     with pytest.raises(JournalRefused, match="undoing, undo token 5"), db.transaction():
-        journal.hold(db, "forward", 0)
+        journal.hold(db, "forward", 0, 0)
     with pytest.raises(JournalRefused, match="higher"):
         journal.begin_undo(db, 4)
     journal.begin_undo(db, 6)
@@ -202,9 +203,9 @@ def test_no_batch_and_no_older_undo_can_write_once_the_undo_has_begun(
 def test_the_undo_waits_for_a_batch_in_flight(database: str, db: psycopg.Connection[Any]) -> None:
     journal = Journal("holdfast_journal", new_id())
     journal.lay_out(db)
-    journal.begin(db, "orders-cents", "x", None)
+    journal.begin(db, "orders-cents", "x", lambda: [None])
     with psycopg.connect(database, options="-c lock_timeout=200") as frozen:
-        journal.hold(frozen, "forward", 0)  # FOR SHARE: a worker frozen inside its batch
+        journal.hold(frozen, "forward", 0, 0)  # FOR SHARE: a worker frozen inside its batch
         db.execute("SET lock_timeout = 100")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             journal.begin_undo(db, 1)

@@ -1,4 +1,4 @@
-"""The demo's runner: ``python -m holdfast_consoles.demo.runner DSN ROWS BATCH_ROWS``.
+"""The demo's runner: ``python -m holdfast_consoles.demo.runner DSN ROWS BATCH_ROWS [SHARDS]``.
 
 It converts ``amount_text`` to ``amount_cents`` with the same keyset backfill that users have, and knows nothing of the demo.
 """
@@ -15,8 +15,8 @@ BATCH_DELAY_SECONDS = 0.03
 """A backfill of a live table leaves room between its batches."""
 
 
-def backfill(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfill) -> Backfill:
-    """The demo's backfill."""
+def backfill(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfill, shards: int = 1) -> Backfill:
+    """The demo's backfill; with ``shards`` so many processes share its run."""
     return kind(
         dsn=dsn,
         migration_id=MIGRATION_ID,
@@ -26,14 +26,16 @@ def backfill(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfi
         set={"amount_cents": "round(amount_text::numeric * 100)::bigint"},
         batch_rows=batch_rows,
         batch_delay_seconds=BATCH_DELAY_SECONDS,
+        shards=shards,
+        expected_workers=shards,
         total_rows=rows,
     )
 
 
-def main(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfill) -> int:
+def main(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfill, shards: int = 1) -> int:
     """Run it to its end; prints the outcome. What Holdfast's side logs goes to stderr."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    result = backfill(dsn, rows, batch_rows, kind).run(Reporter.from_env())
+    result = backfill(dsn, rows, batch_rows, kind, shards).run(Reporter.from_env())
     print(
         f"{result.outcome}: {result.rows_done} rows done, {result.rows_failed} failed,"
         f" {result.rows_restored} restored, {result.rows_kept} kept as the application left them"
@@ -42,4 +44,6 @@ def main(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfill) 
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    dsn, *figures = sys.argv[1:]
+    rows, batch_rows, shards = (*map(int, figures), 1)[:3]
+    sys.exit(main(dsn, rows, batch_rows, shards=shards))
