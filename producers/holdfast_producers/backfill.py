@@ -36,10 +36,12 @@ ROW_ERRORS = (psycopg.DataError, psycopg.IntegrityError, pg.RaiseException, pg.C
 """What a row's own values can cause: such a row is recorded and passed over."""
 BUSY_ATTEMPTS = 60
 BUSY_SECONDS = 0.25
-# Text must read back exactly whatever the database's defaults are; a worker frozen in a batch loses its transaction.
+# Text must read back exactly whatever the database's defaults are; a worker frozen in a batch loses its transaction, and a
+# host that is gone loses its session in half a minute, and with it its shard.
 SESSION = (
     "-c timezone=UTC -c datestyle=ISO,YMD -c intervalstyle=postgres -c bytea_output=hex -c extra_float_digits=1"
     " -c idle_in_transaction_session_timeout=60s"
+    " -c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 )
 
 
@@ -118,15 +120,15 @@ class Backfill:
                     return self._until_undone(db, shape, old)
 
     def _forward_or_back(self, db: Connection, shape: Shape, journal: Journal, run: Run) -> BackfillResult:
-        journal.begin(
-            db, self.migration_id, self._definition(shape), lambda: statements.last_keys(db, shape, self.shards)
-        )
+        cut = partial(statements.last_keys, db, shape, self.shards)
+        # The first process cuts the keys, and the others wait for its transaction.
+        self._patiently(lambda: journal.begin(db, self.migration_id, self._definition(shape), cut))
         run.phase("backfill")
         try:
             while (shard := self._next_shard(db, journal, run)) is not None:
                 while self._patiently(partial(self._next_step, db, shape, journal, run, shard)):
                     time.sleep(self.batch_delay_seconds)
-                journal.release_shard(db, shard)
+                self._patiently(partial(journal.release_shard, db, shard))
             run.checkpoint()
         except RollbackRequested as request:
             return self._until_undone(db, shape, run, request)

@@ -174,10 +174,11 @@ def last_keys(db: Connection, shape: Shape, shards: int) -> list[str | None]:
         shares = [number / shards for number in range(1, shards)]
         sampled = sql.SQL(
             "SELECT percentile_disc({}::float8[]) WITHIN GROUP (ORDER BY {})::text[] FROM {} TABLESAMPLE SYSTEM ({})"
-        ).format(sql.Literal(shares), key, shape.table, sql.Literal(percent))
+            " WHERE {} < {}::text::{}"  # rows that came since are the application's, and a cut among them no range's end
+        ).format(sql.Literal(shares), key, shape.table, sql.Literal(percent), key, sql.Literal(row[0]), shape.key_type)
         found = db.execute(sampled).fetchone()
         cuts = [] if found is None or found[0] is None else list(found[0])
-    return [cut for cut in dict.fromkeys(cuts) if cut != row[0]] + [row[0]]
+    return [*dict.fromkeys(cuts), row[0]]
 
 
 def estimate(shape: Shape, where: str | None) -> sql.Composed:
