@@ -9,6 +9,9 @@ from holdfast_schemas.states import Desired, Outcome, desired_may
 
 from .ledger.rows import FreezeRow, MigrationRow, RunRow
 
+OVERRIDE_SECONDS_MAX = 86_400.0
+"""A guard that is off for longer is no guard: apply other triggers, or override again."""
+
 
 @dataclass(frozen=True)
 class Ruling:
@@ -45,6 +48,8 @@ def rule_on_decision(
         return Ruling("expired", f"{age_seconds:.0f} s old when it was read; at most {max_age_seconds:g} s are allowed")
     if migration.desired == "rollback":
         return Ruling("already", f"being rolled back since #{migration.epoch}")
+    if migration.overridden is not None:
+        return Ruling("refused", migration.overridden)
     if decision.action == "pause":
         return _pause(migration, decision.verdict)
     return Ruling("requested", decision.verdict, "rollback")
@@ -77,7 +82,7 @@ def rule_on_request(
         return _person_resumes(migration, run, freeze, request)
     if request.kind == "rollback":
         return _person_rolls_back(migration, run, request)
-    return Ruling("refused", "an override is not part of this release: resume it, or apply other triggers")
+    return _person_overrides(migration, run, freeze, request, now)
 
 
 def moved_on(migration: MigrationRow, now: datetime) -> str:
@@ -96,15 +101,36 @@ def _person_pauses(migration: MigrationRow, run: RunRow, request: PersonRequest)
 
 def _person_resumes(migration: MigrationRow, run: RunRow, freeze: FreezeRow | None, request: PersonRequest) -> Ruling:
     if freeze is not None:
-        return Ruling(
-            "refused", f"everything is frozen by {freeze.actor} ({freeze.reason}): holdfast resume --all first"
-        )
+        return _frozen(freeze)
     if run.state in ("finished", "closed"):
         return Ruling("effective", "no run is live: the next one begins unpaused")
     if migration.desired == "run":
-        return Ruling("already", f"running since #{migration.epoch}")
+        overridden = f", {migration.overridden}; holdfast pause ends that" if migration.overridden else ""
+        return Ruling("already", f"running since #{migration.epoch}{overridden}")
     if not desired_may(migration.desired, "run"):
         return Ruling("refused", f"{migration.desired} by {migration.set_by} is not taken back by a resume")
+    return Ruling("requested", request.reason, "run")
+
+
+def _frozen(freeze: FreezeRow) -> Ruling:
+    return Ruling("refused", f"everything is frozen by {freeze.actor} ({freeze.reason}): holdfast resume --all first")
+
+
+def _person_overrides(
+    migration: MigrationRow, run: RunRow, freeze: FreezeRow | None, request: PersonRequest, now: datetime
+) -> Ruling:
+    """The run goes on in spite of its triggers, for a time that the person names: what they decide is refused until then."""
+    if freeze is not None:
+        return _frozen(freeze)
+    if run.state != "live":
+        return Ruling("refused", f"the run is {run.state}: there is nothing that triggers could stop")
+    if request.until is None:
+        return Ruling("refused", "an override needs an end: --for 30m")
+    seconds = (request.until - now).total_seconds()
+    if seconds <= 0:
+        return Ruling("refused", f"the override would have ended {-seconds:.0f} s ago")
+    if seconds > OVERRIDE_SECONDS_MAX:
+        return Ruling("refused", f"an override lasts at most {OVERRIDE_SECONDS_MAX / 3600:g} h")
     return Ruling("requested", request.reason, "run")
 
 

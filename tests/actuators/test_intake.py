@@ -31,7 +31,7 @@ class Said:
         self.position = offset
         self.topic, self.partition, self.offset = (lambda: name), (lambda: 0), (lambda: offset)
         self.key, self.value, self.error = (lambda: key), (lambda: value), (lambda: error)
-        self.timestamp = lambda: (1, 1_000)
+        self.timestamp, self.headers = (lambda: (1, 1_000)), (lambda: None)
 
 
 class FakeConsumer:

@@ -15,7 +15,9 @@ from .conftest import MIGRATION, decision_of
 
 RUN_ID, OTHER = new_id(), new_id()
 AT = now()
-RUNNING = MigrationRow(MIGRATION, RUN_ID, 7, 0, 3, 5, "run", "ledger", "", None, False, None, None, 0, AT, AT)
+RUNNING = MigrationRow(
+    MIGRATION, RUN_ID, 7, 0, 3, 5, "run", "ledger", "", None, False, None, None, 0, None, None, None, AT, AT
+)
 LIVE = RunRow(RUN_ID, MIGRATION, "orders", "guard", "pause", "new", "live", 3, 1, None, AT, AT, None)
 
 
@@ -38,6 +40,8 @@ DECISIONS = [
     ("from before a resume", {"action": "pause", "based_on_epoch": 4}, {}, {}, 1, "superseded", None, "#5"),
     ("from the resume's own epoch", {"action": "pause", "based_on_epoch": 5}, {}, {}, 1, "requested", "pause", ""),
     ("as old as allowed", {"action": "pause"}, {}, {}, 60, "requested", "pause", ""),
+    ("overridden", {"action": "pause"}, {"override_by": "ana", "override_until": AT, "override_reason": "known"}, {}, 1, "refused", None, "overridden by ana until"),
+    ("overridden too", {"action": "rollback"}, {"override_by": "ana", "override_until": AT, "override_reason": "known"}, {}, 1, "refused", None, ": known"),
     ("too old", {"action": "pause"}, {}, {}, 60.1, "expired", None, "at most 60 s"),
     ("paused already", {"action": "pause"}, {"desired": "pause", "set_by": "ana"}, {}, 1, "already", None, "ana"),
     ("a rollback beats a person's pause", {"action": "rollback"}, {"desired": "pause", "held_by": "ana"}, {}, 1, "requested", "rollback", ""),
@@ -99,7 +103,8 @@ REQUESTS = [
     ("roll back again", "rollback", 7, {"desired": "rollback"}, {"state": "undoing"}, None, "already", None, ""),
     ("roll back a finished run", "rollback", 7, {}, {"state": "finished", "outcome": "completed"}, None, "held", None, "log"),
     ("roll back a closed run", "rollback", 7, {}, {"state": "closed", "outcome": "completed"}, None, "refused", None, "watch window"),
-    ("override", "override", 7, {}, {}, None, "refused", None, "not part of this release"),
+    ("an override without an end", "override", 7, {}, {}, None, "refused", None, "--for 30m"),
+    ("a moved override", "override", 6, {}, {}, None, "refused", None, "now #7"),
 ]  # fmt: skip
 
 

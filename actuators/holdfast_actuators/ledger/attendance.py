@@ -120,6 +120,7 @@ def _grant(entry: Entry, m: MigrationRow, asked: RunRequested) -> None:
     if before is not None and before.state == "live":
         finish(entry, m, before, "lost")
     entry.supersede_open(m, f"run {asked.run_id} began")  # what is held from an earlier run is not this one's
+    m.end_override()  # it was about the run that was there
     frozen = entry.freeze()
     holder = m.held_by or (frozen.actor if frozen else None)
     desired: Desired = "pause" if holder else "run"

@@ -52,7 +52,9 @@ def decide(entry: Entry, decision: Decision, broker_ms: int) -> None:
 def _change(entry: Entry, m: MigrationRow, run: RunRow | None, desired: Desired, by: str, reason: str) -> int:
     """Another desired state under a new epoch; what was open under older ones is superseded."""
     entry.supersede_open(m, f"{desired} by {by}")
-    if desired == "run":
+    if desired != "run":
+        m.end_override()
+    elif m.desired != "run":
         m.resumed_epoch = max(m.epoch, m.seen_epoch) + 1
     if desired == "rollback" and run is not None:
         entry.move_run(run, "undoing")
@@ -80,16 +82,17 @@ def _about_one(entry: Entry, asked: PersonRequest) -> None:
     if ruling.outcome in ("requested", "already", "effective"):
         if asked.kind == "pause":
             m.held_by, m.held_by_freeze, m.until = asked.actor, False, asked.until
-        elif asked.kind == "resume":
+        elif asked.kind in ("resume", "override"):
             m.held_by, m.held_by_freeze, m.until = None, False, None
+        if asked.kind == "override":
+            m.override_by, m.override_reason, m.override_until = asked.actor, asked.reason, asked.until
         entry.save(m)
     if ruling.desired is not None:
         epoch = _change(entry, m, run, ruling.desired, asked.actor, asked.reason)
-    kind: ActionKind = "override" if asked.kind == "override" else _KINDS[asked.kind]
     entry.open(
         asked.request_id,
         "request",
-        kind,
+        _KINDS[asked.kind],
         ruling.outcome,
         actor=asked.actor,
         reason=ruling.reason,
@@ -102,7 +105,7 @@ def _about_one(entry: Entry, asked: PersonRequest) -> None:
         settle(entry, m, run)
 
 
-_KINDS: dict[str, ActionKind] = {"pause": "pause", "resume": "resume", "rollback": "rollback"}
+_KINDS: dict[str, ActionKind] = {"pause": "pause", "resume": "resume", "rollback": "rollback", "override": "override"}
 
 
 def _freeze(entry: Entry, asked: PersonRequest) -> None:

@@ -23,7 +23,7 @@ from .rows import ActionRow, FreezeRow, MigrationRow, RunRow, WorkerRow
 
 MIGRATION = (
     "migration_id, run_id, epoch, seen_epoch, start_epoch, resumed_epoch, desired, set_by, reason, held_by,"
-    " held_by_freeze, until, undo_by, undo_token, changed_at, sent_at"
+    " held_by_freeze, until, undo_by, undo_token, override_by, override_reason, override_until, changed_at, sent_at"
 )
 RUN = (
     "run_id, migration_id, target, mode, on_guard_loss, was, state, start_epoch, expected_workers, outcome,"
@@ -122,11 +122,12 @@ class Entry:
         """Write the migration's row."""
         self.db.execute(
             "UPDATE migration SET run_id = %s, epoch = %s, start_epoch = %s, resumed_epoch = %s, desired = %s, set_by = %s,"
-            " reason = %s, held_by = %s, held_by_freeze = %s, until = %s, undo_by = %s, undo_token = %s, changed_at = %s"
-            " WHERE migration_id = %s",
+            " reason = %s, held_by = %s, held_by_freeze = %s, until = %s, undo_by = %s, undo_token = %s, override_by = %s,"
+            " override_reason = %s, override_until = %s, changed_at = %s WHERE migration_id = %s",
             (
                 m.run_id, m.epoch, m.start_epoch, m.resumed_epoch, m.desired, m.set_by, m.reason, m.held_by,
-                m.held_by_freeze, m.until, m.undo_by, m.undo_token, m.changed_at, m.migration_id,
+                m.held_by_freeze, m.until, m.undo_by, m.undo_token, m.override_by, m.override_reason, m.override_until,
+                m.changed_at, m.migration_id,
             ),
         )  # fmt: skip
 
@@ -146,7 +147,7 @@ class Entry:
                 undo_token=m.undo_token,
                 set_by=m.set_by,
                 reason=m.reason,
-                until=m.until,
+                until=m.override_until if m.desired == "run" else m.until,
                 answers=answers,
                 occurred_at=self.now,
             ),

@@ -1,7 +1,7 @@
 """The ledger's rows as typed records."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from holdfast_schemas.actions import CauseKind
 from holdfast_schemas.states import (
@@ -34,8 +34,23 @@ class MigrationRow:
     until: datetime | None
     undo_by: str | None
     undo_token: int
+    override_by: str | None
+    override_reason: str | None
+    override_until: datetime | None
     changed_at: datetime
     sent_at: datetime
+
+    @property
+    def overridden(self) -> str | None:
+        """Who lets the run go on in spite of its triggers, until when and why; None when nobody does."""
+        if self.override_by is None or self.override_until is None:
+            return None
+        until = f"{self.override_until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return f"overridden by {self.override_by} until {until}: {self.override_reason}"
+
+    def end_override(self) -> None:
+        """The triggers act again."""
+        self.override_by = self.override_reason = self.override_until = None
 
 
 @dataclass

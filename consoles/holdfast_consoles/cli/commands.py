@@ -9,7 +9,7 @@ from . import dead_letters, services, topics, triggers
 from .choices import use_config
 from .explain import explain
 from .history import history
-from .person import pause, resume, rollback
+from .person import override, pause, resume, rollback
 from .replay import replay
 from .status import status
 from .verify import verify
@@ -39,5 +39,5 @@ services.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(dead_letters.app, name="dead-letters")
-for command in (status, history, explain, pause, resume, rollback, verify, replay):
+for command in (status, history, explain, pause, resume, rollback, override, verify, replay):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""`holdfast pause | resume | rollback`: what a person asks of one migration, or of all (`--all`)."""
+"""`holdfast pause | resume | rollback | override`: what a person asks of one migration, or of all (`--all`)."""
 
 import sys
 from datetime import timedelta
@@ -30,6 +30,14 @@ Until = Annotated[
     typer.Option("--for", parser=duration, metavar="DURATION", help="Ends by itself after this long, such as 30m."),
 ]
 
+OVERRIDE_SECONDS = 1_800.0
+OverrideFor = Annotated[
+    float,
+    typer.Option(
+        "--for", parser=duration, metavar="DURATION", help="Ends after this long, at most 24h.", show_default="30m"
+    ),
+]
+
 
 def pause(
     reason: Reason, which: Maybe = None, everything: All = False, actor: Actor = None, until: Until = None,
@@ -50,6 +58,17 @@ def resume(
 def rollback(which: Which, reason: Reason, actor: Actor = None, wait: Wait = 10.0, as_json: Json = False) -> None:
     """Stop a migration and take the whole run back, from the state that you saw: ID#EPOCH."""
     _ask("rollback", which, False, reason, actor, None, wait, as_json)
+
+
+def override(
+    which: Which, reason: Reason, until: OverrideFor = OVERRIDE_SECONDS, actor: Actor = None, wait: Wait = 10.0,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Let a migration go on for a time in spite of its triggers, from the state that you saw: ID#EPOCH.
+
+    Until then what triggers decide is refused (warnings are noted). A pause or a rollback by a person ends it.
+    """
+    _ask("override", which, False, reason, actor, until, wait, as_json)
 
 
 def _ask(

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 from confluent_kafka import Message
 
@@ -56,6 +57,12 @@ class Situation:
     def over(self) -> bool:
         """Whether the run has ended."""
         return self.figures is not None and self.figures.state == "finished"
+
+    @property
+    def overridden_until(self) -> datetime | None:
+        """Until when it runs in spite of its triggers, and who lets it (``desired.set_by``); None when nobody does."""
+        wanted = self.desired
+        return wanted.until if wanted is not None and wanted.desired == "run" and not self.over else None
 
     def state(self) -> str:
         """The state in a word or two: what workers report, and what the ledger wants where that differs."""

@@ -59,6 +59,7 @@ def as_plain(one: Situation) -> dict[str, Any]:
         "guarded": one.guard.held and not one.observed_only,
         "guard": OBSERVED if one.observed_only else one.guard.sentence(),
         "desired": one.desired,
+        "overridden_until": one.overridden_until,
         "metrics": one.metrics,
         "next": one.next_commands(),
     }
@@ -71,6 +72,9 @@ def _lines(one: Situation) -> list[tuple[str, str]]:
     if one.desired is not None and one.desired.desired != "none":
         since = ago(one.desired.occurred_at)
         lines.append(("wanted", f"{one.desired.desired}, set by {one.desired.set_by} {since}: {one.desired.reason}"))
+    if one.desired is not None and one.overridden_until is not None:
+        until, by = clock(one.overridden_until), one.desired.set_by
+        lines.append(("OVERRIDE", f"no trigger stops it until {until}, by {by} (asserted); holdfast pause ends it"))
     figures = one.figures
     if figures is None:
         lines.append(("progress", "no report of this run was judged yet: is holdfast processor running?"))
