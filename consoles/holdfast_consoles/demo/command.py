@@ -25,7 +25,7 @@ ROWS_MIN = 20_000
 DEFAULT_RUNNER = "holdfast_consoles.demo.runner"
 OUTCOMES = {"completed": "completed", "rolled_back": "rolled_back", "lost": "lost", "refused": "refused"}
 
-ScenarioName = Literal["errors", "healthy", "guard-lost", "takeover"]
+ScenarioName = Literal["errors", "healthy", "guard-lost", "sharded", "takeover"]
 SCENARIO_HELP = " ".join(f"{name}: {scenario.summary}." for name, scenario in SCENARIOS.items())
 
 
@@ -83,7 +83,7 @@ def _play(folder: Path, report: Report, live: Live, runner: str) -> None:
         live.say(f"shortened for the demo: [{section}] " + ", ".join(f"{k} = {v:g}" for k, v in values.items()))
     with stage(report.broker, folder, live.say, actuators=scenario.actuators, settings=scenario.settings) as on:
         live.say(f"making the table `orders` with {report.rows:,} rows")
-        orders.create(on.app_dsn, report.rows, report.seed, healthy=not scenario.bad_rows)
+        orders.create(on.app_dsn, report.rows, report.seed, healthy=not scenario.bad_rows, parts=scenario.shards)
         story = Story(orders.MIGRATION_ID)
         with Reader(on.kafka, story) as reader:
             journal = folder / "application-journal.jsonl"

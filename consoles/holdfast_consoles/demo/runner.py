@@ -4,6 +4,7 @@ It converts ``amount_text`` to ``amount_cents`` with the same keyset backfill th
 """
 
 import logging
+import os
 import sys
 
 from holdfast import Reporter
@@ -26,6 +27,7 @@ def backfill(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfi
         set={"amount_cents": "round(amount_text::numeric * 100)::bigint"},
         batch_rows=batch_rows,
         batch_delay_seconds=BATCH_DELAY_SECONDS,
+        application_name=f"holdfast-runner-{os.getpid()}",
         shards=shards,
         expected_workers=shards,
         total_rows=rows,

@@ -7,6 +7,7 @@ from . import guard_lost, takeover
 from .errors import errors
 from .healthy import healthy
 from .play import Play
+from .sharded import WORKERS, sharded
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Scenario:
     bad_rows: bool = False
     """Whether the table has rows that the migration cannot convert."""
     batches: int = 400
+    shards: int = 1
+    """Parts of the table that each begin with clean rows."""
     real_kafka: bool = False
     """The in-process broker has no second member of a group and forgets all when it ends."""
     actuators: int = 1
@@ -34,6 +37,14 @@ SCENARIOS = {
         batches=1000,
         real_kafka=True,
         settings=guard_lost.SHORTENED,
+    ),
+    "sharded": Scenario(
+        sharded,
+        "eight processes on one run, one killed and started again, are paused, resumed and rolled back as one",
+        bad_rows=True,
+        batches=2000,
+        shards=WORKERS,
+        real_kafka=True,
     ),
     "takeover": Scenario(
         takeover.takeover,

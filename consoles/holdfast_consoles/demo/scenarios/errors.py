@@ -19,10 +19,11 @@ def errors(play: Play) -> None:
     play.wait(lambda: play.story.finished is not None, "the end of the rollback")
     play.stop_application()
     play.take(check_rolled_back(play.stage.app_dsn, read_journal(play.journal)))
-    _check_decisions(play)
+    check_decisions(play)
 
 
-def _check_decisions(play: Play) -> None:
+def check_decisions(play: Play) -> None:
+    """Whether the pause and the rollback were those of the two thresholds."""
     reports = decision_reports(play.story)
     paused = [d for d in reports if d.action == "pause" and d.outcome == "effective"]
     rolled_back = [d for d in reports if d.action == "rollback" and d.outcome == "effective"]
