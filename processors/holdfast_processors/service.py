@@ -1,11 +1,8 @@
 """``holdfast processor``: check that the topics are there, then run the worker until it is told to stop."""
 
 import asyncio
-import shutil
 import signal
-import tempfile
 from contextlib import suppress
-from functools import partial
 
 from confluent_kafka import Consumer
 
@@ -34,22 +31,20 @@ def run(settings: Settings, stopping: Stopping | None = None) -> int:
         from .runtime.app import Processor
     except ModuleNotFoundError as error:
         raise ExtraMissing("processor", error.name or "faust", "the processor") from None
-    with tempfile.TemporaryDirectory(prefix="holdfast-processor-") as datadir:
-        stopping.tidy = partial(shutil.rmtree, datadir, ignore_errors=True)
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
-        processor = Processor(settings, datadir, stopping)
-        worker = mode.Worker(processor.app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    processor = Processor(settings, stopping)
+    worker = mode.Worker(processor.app, loop=loop, override_logging=False, redirect_stdouts=False, quiet=True)
 
-        def in_order() -> None:
-            with suppress(RuntimeError):  # the loop is closed: it has ended
-                loop.call_soon_threadsafe(worker._schedule_shutdown, signal.SIGTERM)
+    def in_order() -> None:
+        with suppress(RuntimeError):  # the loop is closed: it has ended
+            loop.call_soon_threadsafe(worker._schedule_shutdown, signal.SIGTERM)
 
-        stopping.began(in_order)
-        try:
-            worker.execute_from_commandline()
-        except SystemExit as ended:
-            return ended.code if isinstance(ended.code, int) else 0
+    stopping.began(in_order)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0
     return 0
 
 

@@ -25,8 +25,6 @@ class Stopping:
 
     def __init__(self, stop_seconds: float = STOP_SECONDS) -> None:
         self.told = threading.Event()
-        self.tidy: Callable[[], None] = lambda: None
-        """What is called when the process does not end in order: it removes what would be left behind."""
         self._stop_seconds = stop_seconds
         self._in_order: Callable[[], None] | None = None
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -41,7 +39,6 @@ class Stopping:
 
     def end(self) -> None:
         """End the process now, as one that was told to."""
-        self.tidy()
         logging.shutdown()
         os._exit(0)
 

@@ -37,7 +37,7 @@ CHUNK_RECORDS = 500
 class Processor:
     """One worker. ``app`` is the Faust app to run; everything else hangs on its signals."""
 
-    def __init__(self, settings: Settings, datadir: str, stopping: Stopping) -> None:
+    def __init__(self, settings: Settings, stopping: Stopping) -> None:
         self._settings = settings
         prefix = settings.kafka.topic_prefix
         self._events = topics.events.full_name(prefix)
@@ -56,16 +56,15 @@ class Processor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._producer: Any = None
         self._web: Any = None
-        self.app = self._make_app(datadir)
+        self.app = self._make_app()
 
-    def _make_app(self, datadir: str) -> Any:
+    def _make_app(self) -> Any:
         processor, kafka = self._settings.processor, self._settings.kafka
         app = faust.App(
             f"{kafka.topic_prefix}-processor",
             broker=f"kafka://{kafka.bootstrap_servers}".replace(",", ";kafka://"),
             broker_credentials=_credentials(kafka),
             store="memory://",
-            datadir=datadir,
             topic_allow_declare=False,
             topic_disable_leader=True,
             table_standby_replicas=1,  # selects the sticky assignor; there is no table
@@ -85,6 +84,7 @@ class Processor:
             # The assignor tells members apart by it, and asserts that an identity keeps it.
             canonical_url=f"http://{processor.group_instance_id or new_name()}:1",
         )
+        app._create_directories = lambda: None  # nothing is kept on disk, and a SIGKILL would leave them behind
         wait_ms = IN_PROCESS_FETCH_WAIT_MS if kafka.allow_unstamped else FETCH_WAIT_MS
         app.transport = batch_transport(self._events, self.partitions.flows, wait_ms)(app.conf.broker_consumer, app)
         app.agent(app.topic(self._events, schema=Bytes(), acks=False))(self._judge)
