@@ -48,3 +48,13 @@ def test_they_need_a_real_kafka(tmp_path: Path) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "plays on a real Kafka" in done.stderr
+
+
+def test_sharded(scratch: Path, tmp_path: Path, kafka: Any) -> None:
+    output, report = played(tmp_path, kafka, "sharded")
+    assert report["outcome"] == "rolled_back"
+    assert (report["rows_changed_while_paused"], report["rows_not_restored"]) == (0, 0)
+    assert output.count("(SIGKILL)") == 1
+    assert "of 9 workers have acknowledged" in output  # the killed one's part was waited for, too
+    effective = {d["action"]: d for d in report["decisions"] if d["outcome"] == "effective"}
+    assert set(effective) == {"pause", "rollback"}

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from . import guard_lost, takeover
+from . import guard_lost, sharded, takeover
 from .errors import errors
 from .healthy import healthy
 from .play import Play
-from .sharded import WORKERS, sharded
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,13 @@ SCENARIOS = {
         settings=guard_lost.SHORTENED,
     ),
     "sharded": Scenario(
-        sharded,
+        sharded.sharded,
         "eight processes on one run, one killed and started again, are paused, resumed and rolled back as one",
         bad_rows=True,
-        batches=2000,
-        shards=WORKERS,
+        batches=4000,
+        shards=sharded.WORKERS,
         real_kafka=True,
+        settings=sharded.SHORTENED,
     ),
     "takeover": Scenario(
         takeover.takeover,
