@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.postgres]
 def to(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     with receiver() as it:
         monkeypatch.setenv("HOLDFAST_ACTUATOR__NOTIFY_URL", it.url)
-        monkeypatch.setenv("HOLDFAST_ACTUATOR__NOTIFY_TIMEOUT_SECONDS", "8")
+        monkeypatch.setenv("HOLDFAST_ACTUATOR__NOTIFY_TIMEOUT_SECONDS", "6")
         yield it
 
 
@@ -45,7 +45,7 @@ def test_a_sigkill_between_the_post_and_its_row_sends_it_again_with_the_same_id(
             publisher.publish(topics.decisions, decision_of(run.run_id, "pause", 1))
             publisher.flush()
             wait_for(lambda: (state := newest_state(actuator)) and state.desired == "pause", 20, "the pause")
-            assert time.monotonic() - began < 8, "the pause waited for the receiver"
+            assert time.monotonic() - began < 6, "the pause waited for the receiver"
             child.kill()
             to.go_on.set()
             actuator.start()
