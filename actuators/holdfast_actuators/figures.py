@@ -11,7 +11,7 @@ class Figures:
     def __init__(self) -> None:
         self.relayed = 0
         self._taken: dict[str, int] = {}
-        self._notifications = dict.fromkeys(("sent", "retried", "given_up"), 0)
+        self._notifications = dict.fromkeys(("sent", "retried", "given_up", "failed"), 0)
         self._partitions = 0
         self._renewed = 0
         self._ledger_missing: str | None = "not connected yet"
@@ -22,7 +22,7 @@ class Figures:
         self._taken[topic] = self._taken.get(topic, 0) + 1
 
     def notification(self, result: str) -> None:
-        """One try of a notification: sent, retried or given_up."""
+        """One try of a notification: sent, retried or given_up; failed: a bug kept it from being tried."""
         self._notifications[result] += 1
 
     def beat(self, partitions: int, renewed: int, ledger_missing: str | None) -> None:

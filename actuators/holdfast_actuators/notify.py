@@ -12,6 +12,7 @@ from .webhook import post, wait_seconds
 log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 0.5
 AWAY_SECONDS = 1.0
+FAULT_SECONDS = 60.0
 CLAIM_MARGIN_SECONDS = 2.0
 """How long after the timeout one that was taken to be sent is due again: it was sent, or its sender is dead."""
 
@@ -25,7 +26,7 @@ class Notifier:
         self._figures = figures
 
     def run(self, stop: threading.Event) -> None:
-        """Until told to stop. While the ledger is away nothing is due."""
+        """Until told to stop. While the ledger is away nothing is due; a bug here is told by the log, and ends nothing."""
         while not stop.wait(EVERY_SECONDS):
             try:
                 while not stop.is_set() and self.send_once():
@@ -34,6 +35,11 @@ class Notifier:
                 log.warning("notifications wait: %s", error)
                 self._ledger.close()
                 stop.wait(AWAY_SECONDS)
+            except Exception:  # the guard must not end, again and again, for want of a notification
+                log.exception("notifications failed, and are tried again in %g s", FAULT_SECONDS)
+                self._figures.notification("failed")
+                self._ledger.close()
+                stop.wait(FAULT_SECONDS)
         self._ledger.close()
 
     def send_once(self) -> bool:

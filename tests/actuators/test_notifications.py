@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from holdfast_actuators import notify
 from holdfast_actuators.figures import Figures
 from holdfast_actuators.ledger import Ledger
 from holdfast_actuators.notify import Notifier
@@ -135,6 +136,30 @@ def test_it_is_tried_again_with_the_same_id_and_given_up_by_name(told: Told, cap
     assert f"notification {decision.decision_id}/1 is given up after 24.0 h (it answered 500)" in caplog.text
     assert 'notifications_total{result="given_up"} 1' in told.figures.text()
     assert 'notifications_total{result="retried"} 3' in told.figures.text()
+
+
+def test_a_bug_in_notifying_is_logged_and_does_not_end_the_thread(
+    told: Told, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    posted, bugs = notify.post, iter([RuntimeError("a bug")])
+
+    def post(*arguments: Any) -> Any:
+        for bug in bugs:
+            raise bug
+        return posted(*arguments)
+
+    monkeypatch.setattr(notify, "post", post)
+    monkeypatch.setattr(notify, "FAULT_SECONDS", 0.1)
+    told.bench.decide(told.bench.start(), "warn")
+    stop = threading.Event()
+    sending = threading.Thread(target=told.notifier.run, args=(stop,))
+    sending.start()
+    wait_for(lambda: "a bug" in caplog.text, 20, "the bug in the log")
+    wait_for(lambda: told.waiting() == 1 and told.bench.age("notification", "due_at", 60) is None, 20, "its turn")
+    wait_for(lambda: not told.waiting(), 20, "the notification being sent")
+    stop.set()
+    sending.join(20)
+    assert 'notifications_total{result="failed"} 1' in told.figures.text()
 
 
 def test_two_notifiers_send_nothing_twice(told: Told) -> None:

@@ -56,6 +56,19 @@ def test_holdfast_mode_is_the_reporters(monkeypatch: pytest.MonkeyPatch) -> None
             "[reporter]\nmode = 'gaurd'\n", ["reporter.mode", '"gaurd"', "'observe' or 'guard'"], id="literal"
         ),
         pytest.param("[targets.'Not OK']\ndsn = ''\n", ["targets", "Not OK"], id="target name"),
+        pytest.param(
+            "[actuator]\nnotify_url = 'file:///etc/passwd'\n", ["actuator.notify_url", "(not shown)", "http"], id="file"
+        ),
+        pytest.param("[actuator]\nnotify_url = 'https://'\n", ["actuator.notify_url", "http"], id="no host"),
+        pytest.param("[actuator]\nnotify_url = 'https://a b/'\n", ["actuator.notify_url", "http"], id="blank"),
+        pytest.param(
+            "[actuator]\nnotify_url = 'https://me:sesame@host/'\n",
+            ["actuator.notify_url", "(not shown)"],
+            id="password",
+        ),
+        pytest.param(
+            "[actuator]\nnotify_secret = 'whsec_short'\n", ["actuator.notify_secret", "openssl rand"], id="short secret"
+        ),
         pytest.param("[topics]\n", ["topics", "no such key"], id="unknown section"),
     ],
 )
