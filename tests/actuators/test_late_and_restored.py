@@ -145,3 +145,36 @@ def test_rules_are_not_effective_before_every_partition_was_heard(bench: Bench) 
         bench.ledger.watched(said, to_milliseconds(now()))
         bench.ledger.deadlines(partitions=2)
         assert bench.outcomes(asked.request_id)[-1] == ("requested" if partition == 0 else "effective")
+
+
+def restored_to_before_everything(bench: Bench) -> None:
+    """The ledger as a backup from before the run has it."""
+    bench.drain()
+    bench.execute("TRUNCATE worker, run, action, migration")
+
+
+def test_a_run_that_a_restored_ledger_does_not_know_is_told_to_stop_and_may_start_again(bench: Bench) -> None:
+    run = bench.start()
+    granted = bench.desired()
+    restored_to_before_everything(bench)
+    bench.acknowledge(run, epoch=7)
+    told = bench.desired()
+    assert (told.run_id, told.desired, told.epoch) == (run.run_id, "none", 8)
+    assert "HOLDFAST_RUN_ID" in told.reason
+    bench.acknowledge(run, epoch=7)
+    assert bench.desired() == told
+    bench.age("migration", "sent_at", 6)
+    sent = len(bench.states())
+    bench.acknowledge(run, epoch=7)
+    assert len(bench.states()) == sent + 1
+    bench.start(run.run_id)
+    again = bench.desired()
+    assert (again.run_id, again.desired, again.epoch) == (run.run_id, "run", 9)
+    assert again.start_epoch > granted.start_epoch
+
+
+def test_an_unknown_run_stops_nothing_while_another_is_at_work(bench: Bench) -> None:
+    run = bench.start()
+    before = bench.states()
+    bench.acknowledge(run.model_copy(update={"run_id": new_id()}), epoch=7)
+    assert bench.states() == before

@@ -55,6 +55,19 @@ def assert_nothing_lost_or_doubled(dsn: str, fleet: Fleet) -> Counts:
     return counts
 
 
+def control_ends_with_the_ledger(dsn: str, fleet: Fleet) -> None:
+    """The last word on control of each migration is the ledger's, and no epoch there has two meanings."""
+    seen: dict[tuple[str, int], set[str]] = defaultdict(set)
+    last: dict[str, int] = {}
+    for received in read_to_end(fleet.kafka, topics.control):
+        state = received.record
+        seen[state.migration_id, state.epoch].add(state.model_dump_json(exclude={"answers", "occurred_at"}))
+        last[state.migration_id] = state.epoch
+    shared = [key for key, texts in seen.items() if len(texts) > 1]
+    assert not shared, f"epochs with two meanings: {shared}"
+    assert last == dict(rows(dsn, "SELECT migration_id, epoch FROM migration"))
+
+
 def _audit_is_complete(fleet: Fleet, ledger: dict[str, tuple[str, int]], counts: Counts) -> None:
     told: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for received in read_to_end(fleet.kafka, topics.actions):

@@ -36,6 +36,16 @@ RULES_TOLD = "rules told to some partitions"
 """Passed once for each partition that the relay tells the rules to."""
 
 
+FREEZE_VARIABLE = "HOLDFAST_TEST_FREEZE"
+"""Set: SIGSTOP, once, in place of SIGKILL."""
+
+
+def end() -> None:
+    """Die here, or stand still until somebody sends SIGCONT."""
+    frozen = os.environ.pop(FREEZE_VARIABLE, None)
+    os.kill(os.getpid(), signal.SIGKILL if frozen is None else signal.SIGSTOP)
+
+
 def tells_rules(*arguments: Any) -> bool:
     return any(isinstance(argument, bytes) and b'"TriggersApplied"' in argument for argument in arguments)
 
@@ -52,13 +62,13 @@ def die_at(point: str, nth: int) -> None:
         if not counts(*arguments):
             return original(*arguments, **named)
         passed += 1
-        if when == "before" and passed >= nth:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if when == "before" and passed == nth:
+            end()
         result = original(*arguments, **named)
-        if when == "after" and passed >= nth:
+        if when == "after" and passed == nth:
             if point == RULES_TOLD:
                 arguments[0].flush()  # so many of them are in the log, and the others are not
-            os.kill(os.getpid(), signal.SIGKILL)
+            end()
         return result
 
     setattr(owner, name, dying)

@@ -74,6 +74,12 @@ class Fleet:
         self._thread.join(30)
         self._publisher.flush()
 
+    def add(self, runner: Runner) -> None:
+        """One more migration, and its request to run."""
+        with self._lock:
+            self.runners = {**self.runners, runner.migration_id: runner}
+            self._ask(runner)
+
     def granted(self) -> bool:
         """Whether every run was granted."""
         self.check()

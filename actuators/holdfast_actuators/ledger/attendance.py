@@ -29,8 +29,12 @@ def heard(entry: Entry, record: RunnerRecord) -> None:
         _requested(entry, m, record)
         return
     run = entry.run(record.run_id)
-    if run is None or run.migration_id != m.migration_id:
-        return  # a worker of a run that this ledger never granted: it gets no lease from an answer either
+    if run is None:
+        if isinstance(record, EpochAcknowledged):
+            _never_granted(entry, m, record)
+        return
+    if run.migration_id != m.migration_id:
+        return
     _note(entry, run, record)
     match record:
         case WorkerJoined():
@@ -45,6 +49,28 @@ def heard(entry: Entry, record: RunnerRecord) -> None:
             _acknowledged(entry, m, run, record)
         case UndoReported():
             _undone(entry, m, run, record)
+
+
+def _never_granted(entry: Entry, m: MigrationRow, record: EpochAcknowledged) -> None:
+    """A worker obeys an epoch of a run that this ledger does not know: it was restored from a backup older than the run.
+
+    Nothing that is decided would reach the run, so it must not go on believing that it is guarded: it is told to stop.
+    """
+    current = entry.run(m.run_id)
+    if record.epoch == 0 or (current is not None and _has_live_workers(entry, current)):
+        return  # an observed run, or one that the run at work has fenced
+    if m.run_id == record.run_id and record.epoch <= m.epoch:
+        if (entry.now - m.sent_at).total_seconds() > RESEND_SECONDS:
+            entry.send_state(m)
+        return
+    m.seen_epoch = max(m.seen_epoch, record.epoch)
+    why = f"this ledger does not know run {record.run_id} (was it restored?): start it again under the same HOLDFAST_RUN_ID"
+    entry.desire(m, "none", "ledger", why, run_id=record.run_id, undo_by=None)
+
+
+def _has_live_workers(entry: Entry, run: RunRow) -> bool:
+    heard = entry.settings.worker_heard_seconds
+    return run.state in ("live", "undoing") and any(w.live(entry.now, heard) for w in entry.workers(run))
 
 
 def _note(entry: Entry, run: RunRow, record: RunnerRecord) -> None:
