@@ -9,11 +9,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 log = logging.getLogger("holdfast.stopping")
 SIGNALS = frozenset((signal.SIGTERM, signal.SIGINT))
 STOP_SECONDS = 8.0
 """A supervisor gives 10 s (docker) or more."""
+LOOK_SECONDS = 0.1
 
 
 class Stopping:
@@ -21,14 +24,27 @@ class Stopping:
 
     A thread of its own waits for the signal, because Python's handlers run in the main thread only, and there only between
     two calls: one that blocks in librdkafka or libpq, or a client that waits for a broker that is away, would hold it up.
+    Leaving the ``with`` gives the signals back: whatever the process does then, and starts, is as it was before.
     """
 
     def __init__(self, stop_seconds: float = STOP_SECONDS) -> None:
         self.told = threading.Event()
         self._stop_seconds = stop_seconds
         self._in_order: Callable[[], None] | None = None
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        threading.Thread(target=self._wait, name="stopping", daemon=True).start()
+        self._left = threading.Event()
+        self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self._thread = threading.Thread(target=self._wait, name="stopping", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._left.set()
+        self._thread.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def began(self, in_order: Callable[[], None]) -> None:
         """From now on there is something to end in order: ``in_order`` asks for it, from the thread that heard the signal.
@@ -43,14 +59,17 @@ class Stopping:
         os._exit(0)
 
     def _wait(self) -> None:
-        number = signal.sigwait(SIGNALS)
-        log.info("told to stop by %s", signal.Signals(number).name)
+        while (heard := signal.sigtimedwait(SIGNALS, LOOK_SECONDS)) is None:
+            if self._left.is_set():
+                return
+        log.info("told to stop by %s", signal.Signals(heard.si_signo).name)
         self.told.set()
         if (in_order := self._in_order) is None:
             self.end()
             return
         in_order()
-        threading.Event().wait(self._stop_seconds)
+        if self._left.wait(self._stop_seconds):
+            return
         log.warning(
             "not ended in order after %g s: what was under way is done again at the next start", self._stop_seconds
         )

@@ -26,22 +26,22 @@ def register(app: typer.Typer) -> None:
 
 def processor(config: Config = None) -> None:
     """Judge events: the stream processor. All its options are settings; its log is JSON on stderr."""
-    stopping = Stopping()
-    use_config(config)
-    settings = Settings.load()
-    from holdfast_processors.service import run
+    with Stopping() as stopping:
+        use_config(config)
+        settings = Settings.load()
+        from holdfast_processors.service import run
 
-    raise typer.Exit(run(settings, stopping))
+        raise typer.Exit(run(settings, stopping))
 
 
 def actuator(config: Config = None) -> None:
     """Act on decisions and requests: the actuator. All its options are settings; its log is JSON on stderr."""
-    stopping = Stopping()
-    use_config(config)
-    settings = Settings.load()
-    from holdfast_actuators.service import run
+    with Stopping() as stopping:
+        use_config(config)
+        settings = Settings.load()
+        from holdfast_actuators.service import run
 
-    raise typer.Exit(run(settings, stopping))
+        raise typer.Exit(run(settings, stopping))
 
 
 def demo(context: typer.Context) -> None:
