@@ -1,67 +1,23 @@
 """Rules are in the log: told to 5 of 12 partitions when the relay dies, applied by two people at once, forged."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from holdfast_consoles.cli.guard import guards
 from holdfast_schemas.events import TriggersApplied
 from holdfast_schemas.record import now
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.publish import Publisher
-from holdfast_schemas.transport.reading import read_to_end
 from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.triggers import DEFAULT_RULES, rules_hash
-from tests.runtime.workers import Worker, environment
 from tests.waiting import wait_for
 
 from .dying_actuator import RULES_TOLD
-from .services import Services
+from .loop import Loop, said
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(180)]
-
-
-class Loop(Services):
-    """Both services, and the command line beside them."""
-
-    def actuator_that_dies(self, point: str, nth: int) -> Worker:
-        env = environment(self.kafka, HOLDFAST_LEDGER__DSN=self.dsn, HOLDFAST_ACTUATOR__WEB_PORT="0",
-                          HOLDFAST_ACTUATOR__SESSION_TIMEOUT_SECONDS="6")  # fmt: skip
-        worker = Worker(self._folder / "dying.log", "-m", "tests.kills.dying_actuator", point, str(nth), env=env)
-        self.running["actuator"] = worker
-        return worker
-
-    def command(self, *words: str) -> "subprocess.Popen[str]":
-        env = environment(self.kafka, HOLDFAST_LEDGER__DSN=self.dsn)
-        argv = [sys.executable, "-m", "holdfast_consoles", *words]
-        return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def apply(self, threshold: float) -> "subprocess.Popen[str]":
-        rules = DEFAULT_RULES.model_dump(mode="json")
-        rules["triggers"][0]["threshold"] = threshold
-        file = self._folder / f"rules-{threshold}.json"
-        file.write_text(json.dumps(rules))
-        return self.command("triggers", "apply", str(file), "--reason", "a test", "--wait", "60s")
-
-    def told(self) -> list[int]:
-        """The partitions whose log holds rules."""
-        found = read_to_end(self.kafka, topics.events)
-        return sorted({r.partition for r in found if isinstance(r.record, TriggersApplied)})
-
-    def judged_by(self) -> set[tuple[int, str]]:
-        newest = {r.partition: r.record for r in read_to_end(self.kafka, topics.watches)}
-        return {(w.rules_version, w.rules_hash) for w in newest.values()} if len(newest) == 12 else set()
-
-    def leases(self) -> dict[int, str | None]:
-        """What the newest beat of each partition says is missing; None where it renews."""
-        return {r.partition: r.record.missing for r in read_to_end(self.kafka, topics.leases)}
-
-    def guarded(self) -> bool:
-        leases = self.leases()
-        return len(leases) == 12 and not any(leases.values())
 
 
 @pytest.fixture
@@ -69,11 +25,6 @@ def loop(kafka_settings: KafkaSettings, database: str, tmp_path: Path) -> Iterat
     loop = Loop(kafka_settings, database, tmp_path)
     yield loop
     loop.close()
-
-
-def said(command: "subprocess.Popen[str]") -> tuple[int, str]:
-    out, err = command.communicate(timeout=90)
-    return command.returncode, out + err
 
 
 def test_a_relay_that_dies_after_5_of_12_partitions_leaves_none_without(loop: Loop) -> None:
@@ -88,7 +39,7 @@ def test_a_relay_that_dies_after_5_of_12_partitions_leaves_none_without(loop: Lo
     assert (code, "rules version 1 " in text) == (0, True), text
     assert loop.told() == list(range(12))
     assert len(loop.judged_by()) == 1
-    code, text = said(loop.command("verify"))
+    code, text = loop.typed("verify")
     assert code == 0, text
 
 
@@ -107,15 +58,15 @@ def test_of_two_people_at_once_the_last_stands_everywhere_and_both_are_told_the_
 
 
 def test_forged_rules_end_the_guard_and_one_apply_cures_it(loop: Loop) -> None:
-    loop.start("processor", "actuator")
-    loop.wait_ready("processor", "actuator")
-    wait_for(loop.guarded, 60, "a lease on every partition")
+    loop.start_guarded()
     text = DEFAULT_RULES.model_copy(update={"triggers": ()}).model_dump_json()
     forged = TriggersApplied(version=77, rules=text, rules_hash=rules_hash(text), occurred_at=now())
     with Publisher(loop.kafka, "forger") as publisher:
         publisher.broadcast(topics.events, forged)
     wait_for(lambda: all(m and "rules version 77" in m for m in loop.leases().values()), 30, "the lapse and its reason")
-    code, text = said(loop.command("triggers", "show"))
+    told = guards(loop.kafka, [3])[3].sentence()  # what status says of every migration in the partition
+    assert "rules version 77" in told, told
+    code, text = loop.typed("triggers", "show")
     assert (code, "judged by version 77" in text) == (0, True), text
     code, text = said(loop.apply(0.04))
     assert (code, "rules version 78 " in text) == (0, True), text
