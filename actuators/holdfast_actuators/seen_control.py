@@ -9,6 +9,7 @@ from holdfast_schemas.errors import Undecodable
 from holdfast_schemas.identity import NAME_PATTERN
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
+from holdfast_schemas.transport.reading import message_headers
 
 
 def epoch_of(message: Message) -> tuple[str, int] | None:
@@ -17,10 +18,8 @@ def epoch_of(message: Message) -> tuple[str, int] | None:
     name = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
     value = message.value()
     if value is None:
-        found = message.headers() or []
-        headers = dict(found.items() if isinstance(found, dict) else found)
-        epoch = headers.get(TOMBSTONE_EPOCH)
-        ours = isinstance(epoch, bytes) and re.fullmatch(rb"[0-9]{1,18}", epoch) and re.fullmatch(NAME_PATTERN, name)
+        epoch = dict(message_headers(message)).get(TOMBSTONE_EPOCH)
+        ours = epoch is not None and re.fullmatch(rb"[0-9]{1,18}", epoch) and re.fullmatch(NAME_PATTERN, name)
         return (name, int(epoch or 0)) if ours else None
     try:
         record = decode(topics.control, value.encode() if isinstance(value, str) else value, check_key=False)

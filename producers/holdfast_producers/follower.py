@@ -12,6 +12,7 @@ from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
 from holdfast_schemas.transport.partitioner import partition_of
 from holdfast_schemas.transport.publish import partitions_of
+from holdfast_schemas.transport.reading import message_headers
 from holdfast_schemas.transport.security import KafkaSettings
 
 from .client_log import client_log
@@ -156,9 +157,8 @@ class KafkaFollower:
             log.warning("%s@%s is read past: %s", message.topic(), offset, why)
 
     def _read_tombstone(self, message: Message) -> None:
-        found = message.headers() or []
-        headers = dict(found.items() if isinstance(found, dict) else found)
-        run_id, epoch = _bytes(headers.get(TOMBSTONE_RUN_ID)), _bytes(headers.get(TOMBSTONE_EPOCH))
+        headers = dict(message_headers(message))
+        run_id, epoch = headers.get(TOMBSTONE_RUN_ID), headers.get(TOMBSTONE_EPOCH)
         if run_id and epoch and epoch.isdigit():
             self._hearing.heard_close(run_id.decode(), int(epoch))
 

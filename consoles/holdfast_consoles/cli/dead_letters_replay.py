@@ -110,16 +110,19 @@ def _letters(
             raise DeadLetterMissing(sorted(f"{partition}@{offset}" for partition, offset in missing))
         found = iter(of_chosen)
     for message in found:
-        headers = dict(message_headers(message))
+        all_headers = message_headers(message)
+        headers = dict(all_headers)
         source = headers.get("holdfast_topic", b"").decode(errors="replace")
         if topic is not None and source not in (topic, f"{kafka.topic_prefix}.{topic}"):
             continue
         if chosen is None and ORIGINAL + REPLAYED_FROM in headers:
             continue
-        yield _letter(message, source, headers.get("holdfast_partition", b""), name, counts, force)
+        yield _letter(message, source, headers.get("holdfast_partition", b""), all_headers, name, counts, force)
 
 
-def _letter(message: Message, source: str, stood: bytes, name: str, counts: dict[str, int], force: bool) -> Letter:
+def _letter(
+    message: Message, source: str, stood: bytes, all_headers: Headers, name: str, counts: dict[str, int], force: bool
+) -> Letter:
     place = (message.partition() or 0, message.offset() or 0)
     topic = next((one for one in REPLAYED if source in counts and source.endswith(f".{one.name}")), None)
     if topic is None:
@@ -132,7 +135,7 @@ def _letter(message: Message, source: str, stood: bytes, name: str, counts: dict
         partition = int(stood)  # what goes to a partition by name, or to every one: each has its own
     else:
         return Letter(place, refused=f"it names no partition of {source}")
-    kept = [pair for pair in original_headers(message_headers(message)) if pair[0] != REPLAYED_FROM]
+    kept = [pair for pair in original_headers(all_headers) if pair[0] != REPLAYED_FROM]
     headers = [*kept, (REPLAYED_FROM, f"{name}-{place[0]}@{place[1]}".encode())]
     try:
         kind, refused = decode(topic, value, key).type, None

@@ -23,6 +23,7 @@ from .delivery import FETCH_WAIT_MS, IN_PROCESS_FETCH_WAIT_MS, Bytes, batch_tran
 from .durability import Durability, WatchedDraft
 from .fencing import Membership, fatal
 from .figures import Figures
+from .header_names import read_any
 from .partitions import Owned, Partitions
 from .recovery import Loader
 from .ticks import tick_for_ever, ticks
@@ -56,6 +57,7 @@ class Processor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._producer: Any = None
         self._web: Any = None
+        read_any()
         self.app = self._make_app()
 
     def _make_app(self) -> Any:

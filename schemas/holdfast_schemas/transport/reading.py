@@ -20,6 +20,7 @@ from .topics import Topic
 log = logging.getLogger("holdfast.reading")
 T = TypeVar("T", bound=Record)
 TIMEOUT_SECONDS = 10.0
+UNREADABLE_HEADERS = "holdfast_unreadable_headers"
 WITHOUT_LEADER = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
@@ -137,8 +138,14 @@ def received_from(topic: Topic[T], message: Message) -> Received[T] | None:
 
 
 def message_headers(message: Message) -> Headers:
-    """The message's headers, in their order."""
-    found = message.headers() or []
+    """The message's headers, in their order. Call it once a message.
+
+    Where a name is not UTF-8, which no broker checks and confluent-kafka cannot say, all it has is UNREADABLE_HEADERS.
+    """
+    try:
+        found = message.headers() or []
+    except (SystemError, UnicodeDecodeError) as error:
+        return [(UNREADABLE_HEADERS, str(error.__cause__ or error).encode())]
     return [(name, header_bytes(value)) for name, value in (found.items() if isinstance(found, dict) else found)]
 
 
