@@ -31,6 +31,18 @@ def test_none_bad_in_the_first_part_then_a_third_or_more_in_any_batch(seed: int)
     assert sum(laid[clean:]) / (COUNT - clean) >= 0.30
 
 
+@pytest.mark.parametrize("count", [20_000, 200_000])
+def test_each_part_begins_with_clean_rows_so_that_all_shards_meet_the_bad_ones_together(count: int) -> None:
+    laid = [bad(text) for _, text, _ in orders.rows(count, 1, healthy=False, parts=8)]
+    rows = count // 8
+    for start in range(0, count, rows):
+        part = laid[start : start + rows]
+        clean = round(rows * orders.CLEAN_SHARE)
+        assert not any(part[:clean])
+        assert any(part[clean : clean + 20])
+        assert sum(part[clean:]) / (rows - clean) >= 0.30
+
+
 def test_bad_rows_come_in_clusters() -> None:
     laid = [bad(text) for _, text, _ in orders.rows(COUNT, 1, healthy=False)]
     followed = sum(a and b for a, b in itertools.pairwise(laid))

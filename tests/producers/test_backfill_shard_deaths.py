@@ -1,5 +1,6 @@
 """Shards when a process dies: in a batch, in the undo, or holding what another takes for free; no row is changed twice."""
 
+import itertools
 import signal
 import subprocess
 import sys
@@ -134,6 +135,18 @@ def test_an_undo_that_crashed_between_shards_is_taken_up_newest_first_in_each(
     ).fetchall()
     assert [shard for shard, _ in orders] == [0, 1, 2]
     assert all(steps == sorted(steps, reverse=True) for _, steps in orders)
+
+
+def test_a_large_table_is_cut_by_a_sample(db: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    db.execute("INSERT INTO items SELECT i, null, 'm' || i FROM generate_series(1001, 50000) i")
+    db.execute("ANALYZE items")
+    monkeypatch.setattr(statements, "SAMPLED_ROWS", 25_000)
+    ends = statements.last_keys(db, statements.Shape.of(db, "items", "id", ("doubled",)), 4)
+    cuts = [0, *(int(end or 0) for end in ends)]
+    assert (len(ends), cuts[-1]) == (4, 50_000)
+    rows = [after - before for before, after in itertools.pairwise(cuts)]
+    assert min(rows) > 5_000  # of 12,500: nine standard errors of a sample of half the pages
+    assert rows != [12_500] * 4
 
 
 def test_rows_that_the_application_adds_while_the_keys_are_cut_are_its_own(
