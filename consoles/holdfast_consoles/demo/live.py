@@ -86,7 +86,7 @@ def progress_line(m: MigrationMetrics) -> str:
 
 def _estimate(m: MigrationMetrics) -> str:
     e = m.estimate
-    if e.expected is None:
+    if e.expected is None or e.state == "done":
         return f"estimate {e.state}"
     left = (e.expected - m.updated_at).total_seconds()
     earliest = (e.earliest - m.updated_at).total_seconds() if e.earliest else left

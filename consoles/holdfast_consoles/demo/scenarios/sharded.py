@@ -4,6 +4,7 @@ from datetime import datetime
 
 import psycopg
 
+from holdfast_schemas.errors import DemoFailed
 from holdfast_schemas.record import from_milliseconds
 
 from ..application import read_journal
@@ -41,10 +42,13 @@ def sharded(play: Play) -> None:
 
 def _kill_and_start_again(play: Play) -> str:
     """What the killed process's session was called."""
-    rows = play.report.rows * ROWS_SHARE_BEFORE_THE_KILL
+    story, rows = play.story, play.report.rows * ROWS_SHARE_BEFORE_THE_KILL
     play.wait(
-        lambda: len(play.story.progress) == WORKERS and play.story.rows_done() > rows, "work of all eight processes"
+        lambda: bool(story.decisions) or (len(story.progress) == WORKERS and story.rows_done() > rows),
+        "work of all eight processes",
     )
+    if story.decisions:
+        raise DemoFailed("a trigger fired before one of eight processes at work could be killed", "")
     name = _session(play, KILLED)
     play.kill_worker(KILLED)
     play.live.say(f"killed {KILLED} (SIGKILL) and started it again, as a supervisor would", "bold red")
