@@ -35,6 +35,37 @@ def test_one_apply_cures_a_forged_version(bench: Bench) -> None:
     assert bench.ledger.beat([]).version == 78
 
 
+def sent_versions(bench: Bench) -> list[int]:
+    bench.drain()
+    return [r.version for r in bench.sent if isinstance(r, TriggersApplied)]
+
+
+def test_rules_numbered_before_the_log_was_heard_are_gone_over_once(bench: Bench) -> None:
+    """The ledger was restored from a backup: the log is at version 5, and the first Watched comes after the apply."""
+    digest = rules_hash(DEFAULT_RULES_TEXT)
+    asked = bench.ask("apply_triggers", rules=DEFAULT_RULES_TEXT)
+    bench.ledger.watched(watched(0, 5, "f" * 64), to_milliseconds(now()))
+    for _ in range(3):
+        bench.ledger.deadlines()
+    assert sent_versions(bench) == [1, 6]
+    assert bench.ledger.beat([]).version == 6
+    bench.ledger.watched(watched(0, 6, digest), to_milliseconds(now()))
+    bench.ledger.deadlines()
+    assert bench.outcomes(asked.request_id) == ["requested", "effective"]
+
+
+def test_rules_that_were_in_force_are_not_put_back_over_others_by_themselves(bench: Bench) -> None:
+    """A forged record, or a ledger restored to before the newest apply: which rules are meant is a person's to say."""
+    bench.ask("apply_triggers", rules=DEFAULT_RULES_TEXT)
+    bench.ledger.watched(watched(0, 1, rules_hash(DEFAULT_RULES_TEXT)), to_milliseconds(now()))
+    bench.ledger.deadlines()
+    bench.ledger.watched(watched(0, 5, "f" * 64), to_milliseconds(now()))
+    bench.ledger.deadlines()
+    assert sent_versions(bench) == [1]
+    bench.ask("apply_triggers", rules=DEFAULT_RULES_TEXT)
+    assert sent_versions(bench) == [1, 6]
+
+
 def test_rules_that_are_none_are_refused(bench: Bench) -> None:
     asked = bench.ask("apply_triggers", rules='{"triggers": 3}')
     assert bench.outcomes(asked.request_id) == ["refused"]

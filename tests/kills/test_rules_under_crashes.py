@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from holdfast_consoles.cli.guard import guards
@@ -71,3 +72,21 @@ def test_forged_rules_end_the_guard_and_one_apply_cures_it(loop: Loop) -> None:
     code, text = said(loop.apply(0.04))
     assert (code, "rules version 78 " in text) == (0, True), text
     wait_for(loop.guarded, 30, "the guard's return")
+
+
+def test_a_ledger_restored_to_before_its_rules_is_cured_by_one_apply(loop: Loop) -> None:
+    loop.start_guarded()
+    for version, threshold in ((1, 0.03), (2, 0.04)):
+        code, text = said(loop.apply(threshold))
+        assert (code, f"rules version {version} " in text) == (0, True), text
+    loop.running["actuator"].kill()
+    with psycopg.connect(loop.dsn) as db:
+        db.execute("TRUNCATE holdfast.rules, holdfast.watched, holdfast.action")  # as a backup from before them is
+    loop.start("actuator")
+    code, text = said(loop.apply(0.03))  # at once: nothing may have been heard of version 2 yet
+    assert (code, "rules version 3 " in text or "rules version 4 " in text) == (0, True), text
+    wait_for(loop.guarded, 60, "the guard's return", 0.2)
+    code, text = loop.typed("verify")  # names what the backup lacks, and nothing else
+    faults = [line for line in text.splitlines() if "FAULT" in line]
+    assert (code, len(faults)) == (1, 2), text
+    assert all("apply_triggers" in f and f.endswith("and not in the ledger at all") for f in faults), text

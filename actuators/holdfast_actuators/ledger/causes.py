@@ -175,15 +175,7 @@ def _apply_triggers(entry: Entry, asked: PersonRequest) -> None:
         reason = f"not a rule set: {error.errors()[0]['msg']}"
         entry.open(asked.request_id, "request", "apply_triggers", "refused", actor=asked.actor, reason=reason)
         return
-    row = entry.db.execute(
-        "SELECT greatest((SELECT max(version) FROM rules), (SELECT max(rules_version) FROM watched), 0) + 1"
-    ).fetchone()
-    assert row is not None
-    version, digest = int(row[0]), rules_hash(asked.rules)
-    entry.db.execute(
-        "INSERT INTO rules (version, rules, rules_hash, request_id) VALUES (%s, %s, %s, %s)",
-        (version, asked.rules, digest, asked.request_id),
-    )
+    version, digest = next_rules_version(entry), rules_hash(asked.rules)
     entry.open(
         asked.request_id,
         "request",
@@ -193,7 +185,25 @@ def _apply_triggers(entry: Entry, asked: PersonRequest) -> None:
         reason=f"version {version}, hash {digest[:12]}: {asked.reason}",
         body=asked.model_dump_json(exclude={"rules"}),
     )
-    send_rules(entry, version, asked.rules, digest)
+    keep_rules(entry, version, asked.rules, digest, asked.request_id)
+
+
+def next_rules_version(entry: Entry) -> int:
+    """Above every version that was given out here or is judged by anywhere."""
+    row = entry.db.execute(
+        "SELECT greatest((SELECT max(version) FROM rules), (SELECT max(rules_version) FROM watched), 0) + 1"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def keep_rules(entry: Entry, version: int, rules: str, digest: str, request_id: str) -> None:
+    """The rules that stand from now on; owes them to every partition."""
+    entry.db.execute(
+        "INSERT INTO rules (version, rules, rules_hash, request_id) VALUES (%s, %s, %s, %s)",
+        (version, rules, digest, request_id),
+    )
+    send_rules(entry, version, rules, digest)
 
 
 def send_rules(entry: Entry, version: int, rules: str, digest: str) -> None:

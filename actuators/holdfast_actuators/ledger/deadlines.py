@@ -4,7 +4,7 @@ from holdfast_schemas.states import Outcome
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
 from .attendance import undo_again
-from .causes import send_rules
+from .causes import RULES_LOCK, keep_rules, next_rules_version, send_rules
 from .effects import STOPPING, close, dismiss, finish, go_over, settle
 from .entry import Entry
 from .rows import MigrationRow, RunRow
@@ -132,9 +132,25 @@ def check_rules(entry: Entry, partitions: int) -> int:
     if (entry.now - sent_at).total_seconds() >= (RULES_REPEAT_SECONDS if everywhere else RULES_RESEND_SECONDS):
         send_rules(entry, version, rules, digest)
         done += 1
+    elif _go_over_rules(entry, version, rules, digest, request_id):
+        done += 1
     if everywhere:
         done += _settle_requests(entry, request_id, "effective", f"every partition judges by version {version}")
     return done
+
+
+def _go_over_rules(entry: Entry, version: int, rules: str, digest: str, request_id: str) -> bool:
+    """Rules that a person just applied, under a version that the log has passed: the ledger was restored, and no Watched
+    had come in yet when they were numbered; or somebody forged others since. They get the next version."""
+    highest = next_rules_version(entry) - 1
+    if highest <= version or entry.action(request_id).state not in STOPPING:
+        return False
+    entry.db.execute("SELECT pg_advisory_xact_lock(%s)", (RULES_LOCK,))
+    newest = entry.db.execute("SELECT max(version) FROM rules").fetchone()
+    if newest != (version,):
+        return False  # others were applied meanwhile
+    keep_rules(entry, next_rules_version(entry), rules, digest, request_id)
+    return True
 
 
 def _settle_requests(entry: Entry, request_id: str, outcome: Outcome, reason: str) -> int:
