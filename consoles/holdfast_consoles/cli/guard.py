@@ -32,6 +32,11 @@ class Guard:
         """Whether a lease that was renewed has not run out."""
         return self.renewed is not None and self._since(self.renewed) < self.renewed.record.lease_seconds
 
+    @property
+    def judged_seconds_ago(self) -> float | None:
+        """Since the processor last said that it judges the partition; None where it never did."""
+        return None if self.watched is None else self._since(self.watched)
+
     def sentence(self) -> str:
         """The lease's age, or the link that is missing and whom to ask."""
         if self.beat is None or self._since(self.beat) > self.beat.record.lease_seconds:

@@ -9,11 +9,13 @@ from holdfast_schemas.metrics import Estimate, MigrationMetrics
 from holdfast_schemas.settings import Settings
 
 from .choices import Json
-from .figures import ago, clock, figure, print_json
+from .figures import age, ago, clock, figure, print_json
 from .migration_reference import parse
 from .situation import Situation, situation, situations
 
 OBSERVED = "OBSERVED, NOT GUARDED"
+FIRST_REPORT_SECONDS = 10.0
+"""From the grant to the first judged report: a report a second, figures a second, and a rebalance of the processors."""
 
 
 def status(
@@ -77,7 +79,7 @@ def _lines(one: Situation) -> list[tuple[str, str]]:
         lines.append(("OVERRIDE", f"no trigger stops it until {until}, by {by} (asserted); holdfast pause ends it"))
     figures = one.figures
     if figures is None:
-        lines.append(("progress", "no report of this run was judged yet: is holdfast processor running?"))
+        lines.append(("progress", _unreported(one)))
     else:
         lines += [
             ("progress", f"{progress(figures)} (as of {ago(figures.updated_at)})"),
@@ -91,6 +93,19 @@ def _lines(one: Situation) -> list[tuple[str, str]]:
     if not one.over:
         lines.append(("guard", OBSERVED if one.observed_only else one.guard.sentence()))
     return lines
+
+
+def _unreported(one: Situation) -> str:
+    """Why there are no figures, and whom to ask: nobody, as long as the first report may be on its way."""
+    if one.desired is None or one.desired.desired == "none":
+        return "no report: the run has not begun"
+    since = (one.guard.at - one.desired.occurred_at).total_seconds()
+    if since < FIRST_REPORT_SECONDS:
+        return "no report of this run was judged yet; the first is due"
+    judged = one.guard.judged_seconds_ago
+    if judged is None or judged > FIRST_REPORT_SECONDS:
+        return f"no report of this run was judged in {age(since)}: is holdfast processor running?"
+    return f"no report of this run came in {age(since)}: are its workers alive?"
 
 
 def progress(figures: MigrationMetrics) -> str:
