@@ -17,6 +17,8 @@ from .checker import RUNNER_NAME, Check
 
 WATCHED_FRESH_SECONDS = 5.0
 """The newest Watched may be this old before the lease is renewed no more (protocol 11)."""
+BEFORE = timedelta(seconds=1)
+"""How far back batches are looked at: the runner worked all that time."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def unguarded(dsn: str, kafka: KafkaSettings, partition: int, loss: Loss) -> Ung
                 (RUNNER_NAME, returned[0]),
             )
         ]
-        batch_seconds = _longest_gap([at for at in writes if at < loss.killed_at][-200:])
+        batch_seconds = _longest_gap([at for at in writes if loss.killed_at - BEFORE < at < loss.killed_at])
         end = renewed_at + timedelta(seconds=lease_seconds + batch_seconds)
         row = db.execute(
             "SELECT count(*) FROM audit.write WHERE application_name LIKE %s || '%%' AND at > %s AND at < %s",
