@@ -45,6 +45,16 @@ def test_until_its_end_what_triggers_decide_is_refused(bench: Bench, action: str
     assert bench.outcomes(bench.decide(run, action).decision_id)[0] == "requested"
 
 
+def test_a_decision_after_its_end_acts_though_no_deadline_was_looked_at_since(bench: Bench) -> None:
+    run = bench.start()
+    override(bench)
+    bench.age("migration", "override_until", 1_801)
+    decision = bench.decide(run, "pause")
+    assert bench.outcomes(decision.decision_id) == ["requested"]
+    assert bench.desired().desired == "pause"
+    assert bench.outcomes(f"{run.run_id}/override/{bench.desired().epoch - 1}") == ["requested", "superseded"]
+
+
 @pytest.mark.parametrize("paused", [True, False])
 def test_windows_are_emptied_only_where_it_stood(bench: Bench, paused: bool) -> None:
     run = bench.start()

@@ -11,6 +11,7 @@ from holdfast_schemas.transport import topics
 from holdfast_schemas.triggers import RuleSet, rules_hash
 
 from ..policy import rule_on_decision, rule_on_request
+from . import override
 from .effects import settle
 from .entry import FREEZE_LOCK, Entry
 from .rows import MigrationRow, RunRow
@@ -25,6 +26,8 @@ def decide(entry: Entry, decision: Decision, broker_ms: int) -> None:
     if entry.known(decision.decision_id):
         return
     run = entry.run(decision.run_id)
+    if run is not None and run.run_id == m.run_id and run.state == "live":
+        override.end_if_due(entry, m, run)
     age = (broker_ms - to_milliseconds(decision.decided_at)) / 1000
     ruling = rule_on_decision(decision, m, run, age, entry.settings.decision_age_seconds)
     actor = f"trigger:{decision.trigger_id}"

@@ -3,6 +3,7 @@
 from holdfast_schemas.states import Outcome
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
+from . import override
 from .attendance import undo_again
 from .causes import RULES_LOCK, keep_rules, next_rules_version, send_rules
 from .effects import STOPPING, close, dismiss, finish, go_over, settle
@@ -60,8 +61,7 @@ def _live(entry: Entry, m: MigrationRow, run: RunRow) -> int:
             entry.move(action, "unacknowledged", f"not effective after {entry.settings.acknowledgement_seconds:g} s")
     if m.desired == "pause" and m.held_by is not None and m.until is not None and entry.now >= m.until:
         _let_go(entry, m, run)
-    if m.override_until is not None and entry.now >= m.override_until:
-        _end_override(entry, m, run)
+    override.end_if_due(entry, m, run)
     return before != [(a.cause_id, a.state) for a in entry.open_actions(m.migration_id)]
 
 
@@ -92,21 +92,6 @@ def _let_go(entry: Entry, m: MigrationRow, run: RunRow) -> None:
     entry.open(
         f"{run.run_id}/until/{epoch}", "deadline", "resume", "requested", actor="ledger",
         reason=f"the pause by {by} came to its end", migration_id=m.migration_id, run_id=run.run_id, epoch=epoch,
-    )  # fmt: skip
-
-
-def _end_override(entry: Entry, m: MigrationRow, run: RunRow) -> None:
-    """The triggers act again, under a new epoch; a breach that still stands is decided anew within 30 s."""
-    why = f"the override by {m.override_by} came to its end"
-    m.end_override()
-    if m.desired != "run":
-        entry.save(m)
-        return
-    entry.supersede_open(m, why)
-    epoch = entry.desire(m, "run", "ledger", why)
-    entry.open(
-        f"{run.run_id}/override/{epoch}", "deadline", "override", "requested", actor="ledger", reason=why,
-        migration_id=m.migration_id, run_id=run.run_id, epoch=epoch,
     )  # fmt: skip
 
 
