@@ -99,7 +99,8 @@ def _decided(decision: Decision, outcome: ActionRecorded | None) -> str:
 def _asked(request: ActionRecorded, outcome: ActionRecorded) -> str:
     """A request's first record carries the person's own reason, unless it was refused at once."""
     wanted = "" if request.reason in ("", outcome.reason) else f" ({request.reason})"
-    return f"At {clock(request.occurred_at)} {request.actor} asked for a {request.kind}{wanted}: {told(outcome)}."
+    a = "an" if request.kind == "override" else "a"
+    return f"At {clock(request.occurred_at)} {request.actor} asked for {a} {request.kind}{wanted}: {told(outcome)}."
 
 
 def _as_plain(one: Situation, decisions: list[Decision], actions: list[ActionRecorded]) -> dict[str, Any]:
