@@ -29,12 +29,17 @@ class Loop(Services):
         """A command's exit code and what it printed."""
         return said(self.command(*words))
 
-    def actuator_that_dies(self, point: str, nth: int) -> Worker:
-        env = environment(self.kafka, HOLDFAST_LEDGER__DSN=self.dsn, HOLDFAST_ACTUATOR__WEB_PORT="0",
-                          HOLDFAST_ACTUATOR__SESSION_TIMEOUT_SECONDS="6")  # fmt: skip
-        worker = Worker(self._folder / "dying.log", "-m", "tests.kills.dying_actuator", point, str(nth), env=env)
+    def start_actuator(self, *argv: str, **variables: str) -> Worker:
+        """An actuator with settings of its own, or another program in its place."""
+        ours = {"HOLDFAST_LEDGER__DSN": self.dsn, "HOLDFAST_ACTUATOR__WEB_PORT": "0",
+                "HOLDFAST_ACTUATOR__SESSION_TIMEOUT_SECONDS": "6"}  # fmt: skip
+        command = argv or ("-m", "holdfast_consoles", "actuator")
+        worker = Worker(self._folder / "its-own.log", *command, env=environment(self.kafka, **ours | variables))
         self.running["actuator"] = worker
         return worker
+
+    def wait_guarded(self) -> None:
+        wait_for(self.guarded, 60, "a lease on every partition", 0.2)
 
     # rules
 
@@ -72,7 +77,7 @@ class Loop(Services):
         """Both services, until every partition has a lease."""
         self.start("processor", "actuator")
         self.wait_ready("processor", "actuator")
-        wait_for(self.guarded, 60, "a lease on every partition", 0.2)
+        self.wait_guarded()
 
 
 def said(command: Command) -> tuple[int, str]:

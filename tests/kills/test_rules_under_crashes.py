@@ -6,13 +6,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from holdfast_consoles.cli.guard import guards
+from holdfast_consoles.cli.situation import situation
 from holdfast_schemas.events import TriggersApplied
 from holdfast_schemas.record import now
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.publish import Publisher
 from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.triggers import DEFAULT_RULES, rules_hash
+from tests.runtime.workers import Worker, environment
 from tests.waiting import wait_for
 
 from .dying_actuator import RULES_TOLD
@@ -30,7 +31,7 @@ def loop(kafka_settings: KafkaSettings, database: str, tmp_path: Path) -> Iterat
 
 def test_a_relay_that_dies_after_5_of_12_partitions_leaves_none_without(loop: Loop) -> None:
     loop.start("processor")
-    dying = loop.actuator_that_dies(RULES_TOLD, 5)
+    dying = loop.start_actuator("-m", "tests.kills.dying_actuator", RULES_TOLD, "5")
     loop.wait_ready("processor", "actuator")
     applied = loop.apply(0.04)
     assert dying.process.wait(60) == -9, dying.log()[-3000:]
@@ -58,20 +59,33 @@ def test_of_two_people_at_once_the_last_stands_everywhere_and_both_are_told_the_
     assert (code == 0 and "rules version 1 " in text) or (code == 3 and "superseded" in text), answers
 
 
-def test_forged_rules_end_the_guard_and_one_apply_cures_it(loop: Loop) -> None:
-    loop.start_guarded()
-    text = DEFAULT_RULES.model_copy(update={"triggers": ()}).model_dump_json()
-    forged = TriggersApplied(version=77, rules=text, rules_hash=rules_hash(text), occurred_at=now())
-    with Publisher(loop.kafka, "forger") as publisher:
-        publisher.broadcast(topics.events, forged)
-    wait_for(lambda: all(m and "rules version 77" in m for m in loop.leases().values()), 30, "the lapse and its reason")
-    told = guards(loop.kafka, [3])[3].sentence()  # what status says of every migration in the partition
-    assert "rules version 77" in told, told
-    code, text = loop.typed("triggers", "show")
-    assert (code, "judged by version 77" in text) == (0, True), text
-    code, text = said(loop.apply(0.04))
-    assert (code, "rules version 78 " in text) == (0, True), text
-    wait_for(loop.guarded, 30, "the guard's return")
+def test_forged_rules_end_the_guard_and_one_apply_cures_it(loop: Loop, tmp_path: Path) -> None:
+    loop.start("processor")
+    loop.start_actuator(HOLDFAST_ACTUATOR__LEASE_SECONDS="8")
+    loop.wait_guarded()
+    (tmp_path / "failing").write_text("0")
+    argv = ("-m", "tests.consoles.runner_with_errors", "m", str(tmp_path / "failing"))
+    with Worker(tmp_path / "runner.log", *argv, env=environment(loop.kafka)):
+
+        def state() -> str:
+            found = situation(loop.kafka, "m")
+            return "" if found is None else found.state()
+
+        wait_for(lambda: state() == "running", 60, "the run", 0.2)
+        text = DEFAULT_RULES.model_copy(update={"triggers": ()}).model_dump_json()
+        forged = TriggersApplied(version=77, rules=text, rules_hash=rules_hash(text), occurred_at=now())
+        with Publisher(loop.kafka, "forger") as publisher:
+            publisher.broadcast(topics.events, forged)
+        wait_for(lambda: all(m and "rules version 77" in m for m in loop.leases().values()), 30, "the missing link")
+        wait_for(lambda: state() == "paused", 60, "the pause when the lease has run out", 0.2)
+        code, text = loop.typed("status", "m")
+        assert (code, "NO GUARD: " in text, "is judged by rules version 77" in text) == (0, True, True), text
+        code, text = loop.typed("triggers", "show")
+        assert (code, "judged by version 77" in text) == (0, True), text
+        code, text = said(loop.apply(0.04))
+        assert (code, "rules version 78 " in text) == (0, True), text
+        loop.wait_guarded()
+        wait_for(lambda: state() == "running", 60, "the run to go on", 0.2)
 
 
 def test_a_ledger_restored_to_before_its_rules_is_cured_by_one_apply(loop: Loop) -> None:
@@ -85,7 +99,7 @@ def test_a_ledger_restored_to_before_its_rules_is_cured_by_one_apply(loop: Loop)
     loop.start("actuator")
     code, text = said(loop.apply(0.03))  # at once: nothing may have been heard of version 2 yet
     assert (code, "rules version 3 " in text or "rules version 4 " in text) == (0, True), text
-    wait_for(loop.guarded, 60, "the guard's return", 0.2)
+    loop.wait_guarded()
     code, text = loop.typed("verify")  # names what the backup lacks, and nothing else
     faults = [line for line in text.splitlines() if "FAULT" in line]
     assert (code, len(faults)) == (1, 2), text
