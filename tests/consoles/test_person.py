@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `rollback`: what is sent, what is waited for, and each exit code."""
+"""`pause`, `resume`, `rollback`, `override`: what is sent, what is waited for, and each exit code."""
 
 import json
 import re
@@ -80,7 +80,28 @@ def test_a_rollback_is_done_when_every_worker_stopped(log: Log, holdfast: Holdfa
     assert "every worker stopped, the undo goes on" in ran.out
 
 
-@pytest.mark.parametrize("kind", ["resume", "rollback"])
+@pytest.mark.parametrize(("given", "seconds"), [((), 1_800), (("--for", "5m"), 300)])
+def test_an_override_carries_its_end_and_the_epoch_that_was_seen(
+    log: Log, holdfast: Holdfast, migration_id: str, given: tuple[str, ...], seconds: int
+) -> None:
+    known(log, migration_id)
+    with answering(log.kafka, outcomes(("requested", ""), ("effective", ""), epoch=5)) as heard:
+        ran = holdfast("override", f"{migration_id}#4", "--reason", "known rows", *given)
+    assert (ran.code, ran.err) == (0, "")
+    [request] = [r for r in heard if r.migration_id == migration_id]
+    assert (request.kind, request.expected_epoch) == ("override", 4)
+    assert request.until is not None
+    assert (request.until - request.occurred_at).total_seconds() == seconds
+
+
+@pytest.mark.parametrize("wrong", ["0s", "-5m", "soon"])
+def test_an_override_without_a_length_is_exit_2(log: Log, holdfast: Holdfast, migration_id: str, wrong: str) -> None:
+    known(log, migration_id)
+    ran = holdfast("override", f"{migration_id}#4", "--reason", "known rows", f"--for={wrong}")
+    assert ran.code == 2, ran.out
+
+
+@pytest.mark.parametrize("kind", ["resume", "rollback", "override"])
 def test_a_script_without_an_epoch_gets_exit_2(log: Log, holdfast: Holdfast, migration_id: str, kind: str) -> None:
     known(log, migration_id)
     ran = holdfast(kind, migration_id, "--reason", "mended")

@@ -88,6 +88,7 @@ def test_forged_rules_end_the_guard_and_one_apply_cures_it(loop: Loop, tmp_path:
         wait_for(lambda: state() == "running", 60, "the run to go on", 0.2)
 
 
+@pytest.mark.long
 def test_a_ledger_restored_to_before_its_rules_is_cured_by_one_apply(loop: Loop) -> None:
     loop.start_guarded()
     for version, threshold in ((1, 0.03), (2, 0.04)):
