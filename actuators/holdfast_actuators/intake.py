@@ -215,7 +215,7 @@ class Intake:
         if topic is topics.decisions:
             self._ledger.decide(record, assigned.broker_ms)
         elif topic is topics.requests:
-            self._ledger.request(record, assigned.broker_ms)
+            self._ledger.request(record, message.timestamp()[1])
         else:
             self._ledger.run_record(record)
         self._figures.taken(topic.name)

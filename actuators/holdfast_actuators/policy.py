@@ -85,6 +85,17 @@ def rule_on_request(
     return _person_overrides(migration, run, freeze, request, now)
 
 
+def on_the_brokers_clock(request: PersonRequest, logged_at: datetime) -> PersonRequest:
+    """The request with the end that its person meant, so long after the broker wrote it: people's clocks are wrong."""
+    if request.until is None:
+        return request
+    try:
+        until = logged_at + (request.until - request.occurred_at)
+    except OverflowError:  # centuries from now, however one counts
+        return request
+    return request.model_copy(update={"until": until})
+
+
 def moved_on(migration: MigrationRow, now: datetime) -> str:
     """What a person is told whose epoch is not the newest."""
     ago = (now - migration.changed_at).total_seconds()

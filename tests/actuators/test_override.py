@@ -1,13 +1,15 @@
 """A person lets a run go on for a time in spite of its triggers: until the end, by the ledger's clock."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from holdfast_schemas.actions import ActionRecorded
-from holdfast_schemas.record import now
-from tests.actuators.conftest import Bench
+from holdfast_schemas.identity import new_id
+from holdfast_schemas.record import now, to_milliseconds
+from holdfast_schemas.requests import PersonRequest
+from tests.actuators.conftest import MIGRATION, Bench
 
 pytestmark = pytest.mark.postgres
 
@@ -100,6 +102,29 @@ def test_an_override_without_a_sensible_end_is_refused(bench: Bench, changes: di
     asked = override(bench, **changes)
     assert bench.outcomes(asked) == ["refused"]
     assert says in reasons(bench, asked)[0]
+
+
+@pytest.mark.parametrize("kind", ["override", "pause"])
+@pytest.mark.parametrize("off", [timedelta(days=1), timedelta(days=-1)])
+def test_its_length_counts_and_not_the_clock_of_who_asks(bench: Bench, kind: Any, off: timedelta) -> None:
+    bench.start()
+    asked = PersonRequest(
+        request_id=new_id(), kind=kind, migration_id=MIGRATION, expected_epoch=1, actor="ana", reason="known rows",
+        until=now() + off + timedelta(minutes=30), occurred_at=now() + off,
+    )  # fmt: skip
+    bench.ledger.request(asked, to_milliseconds(now()))
+    until = bench.execute(f"SELECT {'override_until' if kind == 'override' else 'until'} FROM migration")[0][0]
+    assert abs(until - now() - timedelta(minutes=30)) < timedelta(seconds=30)
+
+
+def test_an_end_beyond_all_calendars_stops_nothing(bench: Bench) -> None:
+    bench.start()
+    asked = PersonRequest(
+        request_id=new_id(), kind="pause", migration_id=MIGRATION, actor="ana", reason="for good",
+        until=datetime.max.replace(tzinfo=UTC), occurred_at=datetime.min.replace(tzinfo=UTC) + timedelta(days=1),
+    )  # fmt: skip
+    bench.ledger.request(asked, to_milliseconds(now()))
+    assert bench.desired().desired == "pause"
 
 
 def test_it_needs_the_epoch_that_was_seen_a_live_run_and_no_freeze(bench: Bench) -> None:

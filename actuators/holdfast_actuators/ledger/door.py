@@ -16,6 +16,7 @@ from holdfast_schemas.settings import ActuatorSettings
 from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
+from ..policy import on_the_brokers_clock
 from . import attendance, causes, deadlines, listening, schema
 from .entry import Entry
 from .notifications import Notifications
@@ -104,10 +105,10 @@ class Ledger:
         with self._entry() as entry:
             causes.decide(entry, decision, broker_ms)
 
-    def request(self, request: PersonRequest, broker_ms: int) -> None:
-        """Take in a person's request."""
+    def request(self, request: PersonRequest, logged_ms: int) -> None:
+        """Take in a person's request, which the broker wrote at ``logged_ms``."""
         with self._entry() as entry:
-            causes.request(entry, request)
+            causes.request(entry, on_the_brokers_clock(request, from_milliseconds(logged_ms)))
 
     def run_record(self, record: RunnerRecord) -> None:
         """Take in what a runner says."""
