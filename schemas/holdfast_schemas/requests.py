@@ -25,7 +25,7 @@ class PersonRequest(Record):
     actor: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     reason: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     until: UtcTime | None = None
-    """When the request's effect ends by itself (an override, a pause with an end): so long after the broker wrote it as after ``occurred_at``."""
+    """When an override or a pause ends by itself: so long after the broker wrote it as this is after ``occurred_at``."""
     rules: Annotated[str, StringConstraints(max_length=200_000)] | None = None
     """A RuleSet as JSON text, for apply_triggers."""
     occurred_at: UtcTime
