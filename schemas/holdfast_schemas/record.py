@@ -10,7 +10,15 @@ MAJOR = 1
 SchemaVersion = Annotated[str, StringConstraints(pattern=rf"^{MAJOR}\.\d{{1,4}}$")]
 """``major.minor``: a minor is additive and read by all, another major is refused (and dead-lettered) by name."""
 
-UtcTime = Annotated[AwareDatetime, AfterValidator(lambda t: t.astimezone(UTC))]
+
+def _in_utc(time: datetime) -> datetime:
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:  # pydantic makes a refusal of a ValueError only
+        raise ValueError("allowed is a time in the years 1 to 9999 in UTC") from None
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """RFC 3339, in UTC whatever offset it came with."""
 
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]

@@ -24,6 +24,9 @@ from .judging import judge
 from .records import LogRecord, Output, Rejection
 from .state import PARTITION_KEY, Migration, PartitionState
 
+ERROR_CHARACTERS = 1_000
+"""Of what is said of a record that cannot be used: it may quote what a stranger sent."""
+
 
 def step(state: PartitionState, record: LogRecord) -> Output:
     """Judge one record. Never raises for what a record holds: what cannot be used is ``rejected``, by name."""
@@ -34,7 +37,7 @@ def step(state: PartitionState, record: LogRecord) -> Output:
         event = decode(topics.events, record.value, record.key)
     except Undecodable as why:
         if not replayed:
-            output.rejected = Rejection(why.reason, str(why))
+            output.rejected = Rejection(why.reason, str(why)[:ERROR_CHARACTERS])
         return output
     if isinstance(event, WorkerEvent | RunFinished | RunClosed):
         _run_event(state, event, record, output)

@@ -66,9 +66,10 @@ def _why(topic: Topic[Any], value: bytes, error: ValidationError) -> Undecodable
         return Garbage(f"{why} ({len(value)} bytes)")
     if not isinstance(raw, dict):
         return Garbage(f"a {type(raw).__name__}")
-    version = raw.get("schema_version")
-    if isinstance(version, str) and version.split(".")[0].isdigit() and int(version.split(".")[0]) != MAJOR:
+    version, kind = raw.get("schema_version"), raw.get("type")
+    # Compared as text: int() refuses what a stranger may write (thousands of digits, a superscript).
+    if isinstance(version, str) and (major := version.split(".")[0]).isdigit() and major.lstrip("0") != str(MAJOR):
         return UnknownMajor(version, MAJOR)
-    if raw.get("type") not in topic.types:
-        return UnknownType(topic.name, repr(raw.get("type")))
-    return ContractViolated(str(raw["type"]), problems(error))
+    if not isinstance(kind, str) or kind not in topic.types:
+        return UnknownType(topic.name, repr(kind))
+    return ContractViolated(kind, problems(error))
