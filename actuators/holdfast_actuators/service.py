@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from holdfast_schemas.errors import LedgerNotConfigured
+from holdfast_schemas.errors import LedgerNotConfigured, PartitionsDiffer
 from holdfast_schemas.logs import configure_json_logging
 from holdfast_schemas.settings import Settings
 from holdfast_schemas.stopping import Stopping
@@ -31,7 +31,7 @@ RELAY_DELIVERY_SECONDS = 4.0
 def run(settings: Settings, stopping: Stopping | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.
 
-    Raises LedgerNotConfigured, LedgerUnreachable, BrokerUnreachable, TopicMissing: each says what to do.
+    Raises LedgerNotConfigured, LedgerUnreachable, BrokerUnreachable, TopicMissing, PartitionsDiffer: each says what to do.
     """
     stopping = stopping or Stopping()
     configure_json_logging("actuator", settings.log_level)
@@ -46,15 +46,17 @@ def run(settings: Settings, stopping: Stopping | None = None) -> int:
 
 
 def check_topics(settings: Settings) -> None:
-    """Every topic that the actuator reads or writes must be there."""
+    """Every topic that the actuator reads or writes, with one number of partitions: p is the same member's in all."""
     consumer = plain_consumer(settings.kafka)
     prefix = settings.kafka.topic_prefix
     try:
-        for topic in (*READ, topics.control, topics.actions, topics.events):
-            partitions_of(consumer, settings.kafka, topic.full_name(prefix))
-        partitions_of(consumer, settings.kafka, f"{prefix}.{DEAD_LETTERS}")
+        names = [topic.full_name(prefix) for topic in (*READ, topics.control, topics.actions, topics.events)]
+        names.append(f"{prefix}.{DEAD_LETTERS}")
+        counts = {name: partitions_of(consumer, settings.kafka, name) for name in names}
     finally:
         consumer.close()
+    if len(set(counts.values())) > 1:
+        raise PartitionsDiffer(counts)
 
 
 def _ledger(settings: Settings, partitions: int = 1) -> Ledger:
