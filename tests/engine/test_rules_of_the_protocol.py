@@ -193,6 +193,8 @@ def test_rule_7_in_observe_mode_runs_follow_each_other_by_their_ids() -> None:
 def test_rule_9_after_the_end_counters_are_refused_and_health_is_judged_until_the_watch_window_ends() -> None:
     log = ruled(P95)
     log.run_event(RunFinished, outcome="completed")
+    log.progress(0, 0)  # it has not heard of the end yet, and claims nothing new
+    assert judge(log)[1][-1].rejected is None
     log.progress(1000, 1000)
     refused = judge(log)[1][-1].rejected
     assert refused is not None

@@ -31,6 +31,8 @@ def admit(state: PartitionState, event: WorkerEvent, offset: int) -> tuple[Migra
     if migration.closed_ms is not None:
         return migration, Rejection("closed-run", f"run {event.run_id} is closed: nothing of it is judged any more")
     if migration.finished is not None and not isinstance(event, RunStarted | ErrorReported | WorkerFinished):
+        if _claims_nothing_new(migration, event):
+            return None, None  # a worker that stood by reports until it hears of the end
         return migration, Rejection(
             "finished-run", f"run {event.run_id} is finished ({migration.finished}); its counters are refused"
         )
@@ -38,6 +40,17 @@ def admit(state: PartitionState, event: WorkerEvent, offset: int) -> tuple[Migra
     if worker is not None and event.seq <= worker.seq:
         return None, None
     return migration, None
+
+
+def _claims_nothing_new(migration: Migration, event: WorkerEvent) -> bool:
+    """Whether a report only says again what its worker said before the run's end."""
+    worker = migration.workers.get(event.worker_id)
+    names = ("rows_processed", "rows_attempted", "error_count", "rows_undone")
+    return (
+        worker is not None
+        and isinstance(event, ProgressReported)
+        and all(getattr(worker, name) == getattr(event, name) for name in names)
+    )
 
 
 def _follows(migration: Migration, event: WorkerEvent, start_epoch: int | None) -> bool:
