@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 BIN := .venv/bin
 SOURCES := schemas producers processors actuators consoles tests
 
-.PHONY: venv demo lint test test-all clean
+.PHONY: venv demo lint test test-all bench clean
 
 venv: .venv/.installed
 
@@ -30,6 +30,9 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -n 2 $(ARGS)
+
+bench: venv
+	$(BIN)/python -m benchmarks.soak --seconds 60
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
