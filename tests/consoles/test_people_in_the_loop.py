@@ -81,7 +81,7 @@ def test_a_person_overrides_a_trigger_for_a_time(people: People) -> None:
     people.wait_until("m", "running")
     people.fail("m", 10)
     paused = people.wait_until("m", "paused")
-    code, text = people.ask("override", paused.name, "--for", "12s")
+    code, text = people.ask("override", paused.name, "--for", "20s")
     assert (code, "override of m#" in text) == (0, True), text
     people.wait_until("m", "running")
     code, text = people.typed("status", "m")
