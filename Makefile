@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
-SOURCES := schemas producers processors actuators consoles tests
+SOURCES := schemas producers processors actuators consoles tests benchmarks
 
 .PHONY: venv demo lint test test-all bench clean
 
@@ -33,6 +33,7 @@ test-all: lint
 
 bench: venv
 	$(BIN)/python -m benchmarks.soak --seconds 60
+	$(BIN)/python -m benchmarks.recovery
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
