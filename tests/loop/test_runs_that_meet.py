@@ -165,6 +165,47 @@ def test_after_a_crash_while_a_person_held_it_the_next_run_begins_paused(on: Sta
     assert last(again) == "completed", again.log_tail()
 
 
+def held_by_a_trigger(on: Stage, migration_id: str, folder: Path) -> ChildProcess:
+    """A worker of which 8 % of the rows fail, once its run was paused for it."""
+    failing = folder / f"{migration_id}-failing"
+    failing.write_text("4")
+    argv = [sys.executable, "-m", "tests.consoles.runner_with_errors", migration_id, str(failing)]
+    worker = on.start(migration_id, argv, PYTHONPATH=str(Path(__file__).parents[2]))
+    wait_for(lambda: status(on, migration_id).get("state") == "paused", 90, "the trigger's pause", 0.5)
+    assert "error-rate-pause" in str(status(on, migration_id)["desired"])
+    return worker
+
+
+def test_after_a_crash_while_a_trigger_held_it_the_next_run_goes_on_by_its_own_figures(
+    on: Stage, tmp_path: Path
+) -> None:
+    held_by_a_trigger(on, "trigger-held", tmp_path).kill()
+    again = None
+    deadline = time.monotonic() + 60
+    while again is None:  # while the dead one may be alive the next is refused
+        assert time.monotonic() < deadline
+        again = granted(start(on, "trigger-held", 200))
+    assert again.wait(60) == 0
+    assert last(again) == "completed", again.log_tail()
+    wait_for(lambda: status(on, "trigger-held")["state"] == "completed", 30, "the end of the run", 0.5)
+    figures = status(on, "trigger-held")["metrics"]
+    assert (figures["rows_processed"], figures["error_rate"]) == (2_000, 0.0)
+
+
+def test_a_worker_frozen_while_a_trigger_held_it_wakes_fenced_and_moves_no_figure(on: Stage, tmp_path: Path) -> None:
+    frozen = held_by_a_trigger(on, "trigger-frozen", tmp_path)
+    frozen.send_signal(signal.SIGSTOP)
+    heir = start(on, "trigger-frozen", 200, "takeover")
+    wait_for(lambda: done(heir) > 20, 60, "work of the heir")
+    frozen.send_signal(signal.SIGCONT)
+    assert frozen.wait(60) != 0
+    assert "RunFenced" in frozen.log_tail(), frozen.log_tail()
+    assert heir.wait(60) == 0
+    wait_for(lambda: status(on, "trigger-frozen")["state"] == "completed", 30, "the end of the run", 0.5)
+    figures = status(on, "trigger-frozen")["metrics"]
+    assert (figures["rows_processed"], figures["error_rate"]) == (2_000, 0.0)
+
+
 def backfill(on: Stage, run_id: str, shards: int = 1) -> ChildProcess:
     argv = [sys.executable, "-m", "holdfast_consoles.demo.runner", on.app_dsn, str(ROWS), "10", str(shards)]
     return on.start(f"backfill-{new_id()[-6:]}", argv, HOLDFAST_RUN_ID=run_id)
