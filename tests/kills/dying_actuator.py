@@ -3,6 +3,7 @@
 Each point is a place between two steps whose order the protocol rests on; the product has no hook for it.
 """
 
+import functools
 import os
 import signal
 import sys
@@ -24,6 +25,7 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "acknowledgement written, not committed": (attendance, "heard", "after"),
     "acknowledgement committed, offset not": (Ledger, "run_record", "after"),
     "outbox not read yet": (Relay, "send_once", "before"),
+    "outbox queued, not sent": (Publisher, "flush", "before"),
     "outbox sent, not deleted": (Owed, "sent", "before"),
     "outbox deleted, not committed": (Owed, "sent", "after"),
     "before the beat": (Ledger, "beat", "before"),
@@ -32,6 +34,7 @@ POINTS: dict[str, tuple[Any, str, str]] = {
     "partition assigned, not prepared": (Intake, "_prepare", "before"),
     "partition prepared": (Intake, "_prepare", "after"),
 }
+QUEUED = "outbox queued, not sent"
 RULES_TOLD = "rules told to some partitions"
 """Passed once for each partition that the relay tells the rules to."""
 
@@ -50,9 +53,17 @@ def tells_rules(*arguments: Any) -> bool:
     return any(isinstance(argument, bytes) and b'"TriggersApplied"' in argument for argument in arguments)
 
 
+def lingering() -> None:
+    """Let the client keep what is published until the flush: else it is on the wire before the process stands still."""
+    original = Publisher.__init__
+    Publisher.__init__ = functools.partialmethod(original, **{"linger.ms": 3_000})  # type: ignore[method-assign, assignment]
+
+
 def die_at(point: str, nth: int) -> None:
     """Replace the point's function by one that kills this process at the n-th call."""
     owner, name, when = (Publisher, "publish_bytes", "after") if point == RULES_TOLD else POINTS[point]
+    if point == QUEUED:
+        lingering()
     counts: Callable[..., bool] = tells_rules if point == RULES_TOLD else lambda *_: True
     original: Callable[..., Any] = getattr(owner, name)
     passed = 0
