@@ -59,10 +59,11 @@ class Stopping:
         os._exit(0)
 
     def _wait(self) -> None:
-        while (heard := signal.sigtimedwait(SIGNALS, LOOK_SECONDS)) is None:
-            if self._left.is_set():
+        # Not sigtimedwait: a process that was stopped and continued gets a signal from it that nobody sent.
+        while not (pending := signal.sigpending() & SIGNALS):
+            if self._left.wait(LOOK_SECONDS):
                 return
-        log.info("told to stop by %s", signal.Signals(heard.si_signo).name)
+        log.info("told to stop by %s", signal.Signals(signal.sigwait(pending)).name)
         self.told.set()
         if (in_order := self._in_order) is None:
             self.end()
