@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from holdfast_schemas.errors import NotDelivered, Undecodable, Unreachable, Unstorable
 from holdfast_schemas.leases import GuardLease
@@ -94,7 +94,8 @@ class Intake:
             message = self._consumer.poll(0.05 if self._ledger_missing is None else 0.2)
         self._prepare_all()
         if message is not None and (error := message.error()) is not None:
-            if error.fatal():
+            # poll() gives the code and leaves the flag unset
+            if error.fatal() or error.code() == KafkaError._FATAL:
                 raise KafkaException(error)  # another took our name, say: what is not read must not be guarded
         elif message is not None:
             self._take(message)
@@ -136,20 +137,7 @@ class Intake:
         for message in messages_to_end(self._kafka, topics.control.full_name(prefix), [partition]):
             if (seen := epoch_of(message)) is not None:
                 self._ledger.saw_control(*seen)
-        watches, decisions, leases, runs = (
-            TopicPartition(t.full_name(prefix), partition)
-            for t in (topics.watches, topics.decisions, topics.leases, topics.runs)
-        )
-        assigned.leases_end = self._consumer.get_watermark_offsets(leases, timeout=10)[1]
-        assigned.watches_end = self._consumer.get_watermark_offsets(watches, timeout=10)[1]
-        first_run, assigned.runs_end = self._consumer.get_watermark_offsets(runs, timeout=10)
-        committed = self._consumer.committed([watches, decisions, runs], timeout=10)
-        low = self._consumer.get_watermark_offsets(decisions, timeout=10)[0]
-        first = self._consumer.get_watermark_offsets(watches, timeout=10)[0]
-        stored = committed[0].offset if committed[0].offset >= 0 else first
-        assigned.watches_position = max(assigned.watches_position, stored, first)
-        assigned.decisions_position = max(committed[1].offset if committed[1].offset >= 0 else low, low)
-        assigned.runs_position = max(committed[2].offset if committed[2].offset >= 0 else first_run, first_run)
+        assigned.locate(self._consumer, prefix)
         assigned.prepared = True
         self._beat_at = 0.0  # read back, it tells broker time: the gate waits for that
 

@@ -149,8 +149,9 @@ def test_a_dead_letter_that_is_not_delivered_holds_the_offset(bench: Bench) -> N
     assert bench.ledger.taken == [after]
 
 
-def test_a_consumer_that_is_fenced_for_good_ends_the_process(bench: Bench) -> None:
-    error = KafkaError(KafkaError._FATAL, "fenced", fatal=True)
+@pytest.mark.parametrize("flagged", [True, False])
+def test_a_consumer_that_is_fenced_for_good_ends_the_process(bench: Bench, flagged: bool) -> None:
+    error = KafkaError(KafkaError._FATAL, "fenced", fatal=flagged)
     bench.consumer.coming.append(Said("holdfast.decisions", 1, None, None, error))
     with pytest.raises(KafkaException, match="fenced"):
         bench.turns(1)
