@@ -3,72 +3,22 @@
 import random
 import signal
 import time
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from holdfast_schemas.record import to_milliseconds
 from holdfast_schemas.transport import topics
-from holdfast_schemas.transport.reading import read_to_end
 from holdfast_schemas.transport.security import KafkaSettings
 from tests.runtime.migrations import assert_exact, records
 from tests.runtime.workers import Worker, environment, processor
 from tests.waiting import wait_for
 
 from .load import Load
+from .processors import Pair, assert_verified, caught_up, longest_silence_seconds
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 EVENTS_PER_SECOND = 2_000
 LEASE_SECONDS = 30.0
-
-
-def caught_up(kafka: KafkaSettings, since_ms: int) -> bool:
-    """Whether a Tick later than ``since_ms`` (broker time) is watched on every partition."""
-    newest = {r.record.partition: to_milliseconds(r.record.tick_at) for r in read_to_end(kafka, topics.watches)}
-    return len(newest) == 12 and min(newest.values()) > since_ms
-
-
-def longest_silence_seconds(kafka: KafkaSettings) -> float:
-    """The longest time that a partition was not watched, between its first Watched and its last."""
-    times: dict[int, list[int]] = {}
-    for received in read_to_end(kafka, topics.watches):
-        times.setdefault(received.partition, []).append(received.timestamp_ms)
-    return max((later - earlier) / 1000 for t in times.values() for earlier, later in pairwise(t))
-
-
-class Pair:
-    """Two processors, each started again when it is killed."""
-
-    def __init__(self, kafka: KafkaSettings, folder: Path) -> None:
-        self.kafka, self.folder = kafka, folder
-        self.starts = 0
-        self.workers = [self._start(), self._start()]
-
-    def _start(self) -> Worker:
-        self.starts += 1
-        return processor(self.folder, self.kafka, f"processor-{self.starts}")
-
-    def kill(self, which: int) -> None:
-        self.workers[which].kill()
-        self.workers[which] = self._start()
-
-    def restart(self, which: int) -> None:
-        assert self.workers[which].stop() == 0, self.workers[which].log()[-3000:]
-        self.workers[which] = self._start().wait_ready()
-
-    def stop(self) -> None:
-        for worker in self.workers:
-            assert worker.stop() == 0, worker.log()[-3000:]
-
-    def __enter__(self) -> "Pair":
-        for worker in self.workers:
-            worker.wait_ready()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for worker in self.workers:
-            worker.kill()
 
 
 def kill_and_judge(kafka: KafkaSettings, folder: Path, kills: int) -> None:
@@ -86,6 +36,7 @@ def kill_and_judge(kafka: KafkaSettings, folder: Path, kills: int) -> None:
         wait_for(lambda: caught_up(kafka, since), 120, "every partition to be watched up to the load's end", 1.0)
         pair.stop()
     repeated = assert_exact(kafka)
+    assert_verified(kafka)
     decided = len(records(kafka, topics.decisions.name))
     print(f"{kills} kills, {load.sent} events, {decided} decisions, {repeated} of them repeats of the same bytes")
     assert decided > 50
@@ -96,7 +47,7 @@ def test_two_kills_under_load_lose_no_decision_and_no_count(kafka_settings: Kafk
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 def test_fifty_kills_under_load_lose_no_decision_and_no_count(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     kill_and_judge(kafka_settings, tmp_path, 50)
 
@@ -137,3 +88,22 @@ def test_a_rolling_restart_pauses_nobody(kafka_settings: KafkaSettings, tmp_path
     print(f"the longest time without a Watched on a partition: {silence:.1f} s")
     assert silence < LEASE_SECONDS
     assert_exact(kafka_settings)
+
+
+def test_a_third_that_comes_and_goes_under_load_moves_partitions_and_changes_nothing(
+    kafka_settings: KafkaSettings, tmp_path: Path
+) -> None:
+    with Pair(kafka_settings, tmp_path) as pair:
+        with Load(kafka_settings, 200, EVENTS_PER_SECOND):
+            for number in range(2):
+                with processor(tmp_path, kafka_settings, f"third-{number}") as third:
+                    wait_for(lambda w=third: w.figure("holdfast_processor_decisions_total") > 0, 60, "its decisions")
+                    assert third.stop() == 0, third.log()[-3000:]
+        since = time.time_ns() // 1_000_000
+        wait_for(lambda: caught_up(kafka_settings, since), 120, "every partition to be watched", 1.0)
+        pair.stop()
+    silence = longest_silence_seconds(kafka_settings)
+    print(f"the longest time without a Watched on a partition: {silence:.1f} s")
+    assert silence < LEASE_SECONDS
+    print(f"decisions repeated with the same bytes: {assert_exact(kafka_settings)}")
+    assert_verified(kafka_settings)
