@@ -85,6 +85,11 @@ class Fleet:
         self.check()
         return all(runner.held is not None for runner in self.runners.values())
 
+    def epochs_obeyed(self) -> int:
+        """How many epochs the runners have obeyed so far."""
+        self.check()
+        return sum(len(runner.obeyed) for runner in self.runners.values())
+
     def check(self) -> None:
         """Raise what ended the runners, if something did."""
         if self._failed is not None:

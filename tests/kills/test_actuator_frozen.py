@@ -16,7 +16,7 @@ from tests.waiting import wait_for
 
 from .actuators import Actuators, driven
 from .audit import assert_nothing_lost_or_doubled, quiet
-from .dying_actuator import FREEZE_VARIABLE
+from .dying_actuator import FREEZE_VARIABLE, QUEUED
 from .fleet import Fleet
 
 pytestmark = [pytest.mark.kafka, pytest.mark.postgres, pytest.mark.timeout(240)]
@@ -41,7 +41,8 @@ def longest_silence_seconds(kafka: KafkaSettings) -> float:
 @pytest.mark.parametrize(
     "point",
     [
-        "outbox sent, not deleted",
+        QUEUED,
+        pytest.param("outbox sent, not deleted", marks=pytest.mark.long),
         pytest.param("decision written, not committed", marks=pytest.mark.long),
         pytest.param("before the beat", marks=pytest.mark.long),
         pytest.param("acknowledgement committed, offset not", marks=pytest.mark.long),
@@ -70,8 +71,37 @@ def test_no_write_of_a_frozen_actuator_wins(
         if (code := frozen.poll()) is not None:
             assert code == 70, frozen.log_tail()
         assert heir.stop() == 0
+        if point == QUEUED:
+            assert "the relay waits" in frozen.log_tail(200)  # what it had queued ran out of time, and was not sent
     counts = assert_nothing_lost_or_doubled(database, fleet)
     print(f"{point}: ended with {code}; {counts}")
+
+
+def test_of_two_with_one_name_one_ends_and_a_restart_heals(
+    kafka_settings: KafkaSettings, database: str, tmp_path: Path
+) -> None:
+    """A host froze, its actuator was started elsewhere under the same name, and it wakes up: only one may be this member."""
+    with ExitStack() as stack, Fleet(kafka_settings, 16) as fleet:
+        actuators = Actuators(kafka_settings, database, tmp_path, stack)
+        older = actuators.start("a")
+        wait_for(fleet.granted, 60, "every run's grant")
+        with driven(fleet, 0.02):
+            older.send_signal(signal.SIGSTOP)
+            newer = actuators.start("a")
+            since = fleet.epochs_obeyed()
+            wait_for(lambda: fleet.epochs_obeyed() > since + 20, 60, "epochs from the newer")
+            older.send_signal(signal.SIGCONT)
+            # Kafka ends whichever joined first: one that slept past its session joins again
+            wait_for(lambda: older.poll() is not None or newer.poll() is not None, 60, "one of the two to end")
+            ended, left = (older, newer) if older.poll() is not None else (newer, older)
+            assert (ended.poll(), left.poll()) == (70, None), ended.log_tail()
+            left.kill()
+            restarted = actuators.start("a")
+            since = fleet.epochs_obeyed()
+            wait_for(lambda: fleet.epochs_obeyed() > since + 20, 60, "epochs after the restart")
+        wait_for(lambda: quiet(database, fleet), 120, "every cause's final outcome")
+        assert restarted.stop() == 0
+    print(f"the {'older' if ended is older else 'newer'} ended; {assert_nothing_lost_or_doubled(database, fleet)}")
 
 
 def test_a_rolling_restart_is_no_lapse(kafka_settings: KafkaSettings, database: str, tmp_path: Path) -> None:
