@@ -3,7 +3,13 @@
 import time
 from dataclasses import dataclass, field
 
+from confluent_kafka import Consumer, TopicPartition
+
+from holdfast_schemas.transport import topics
+
 from .lease import WatchedNote
+
+MARKS_SECONDS = 10.0
 
 
 @dataclass
@@ -27,6 +33,22 @@ class Assigned:
     runs_position: int = 0
     prepared: bool = False
     beats: int = 0
+
+    def locate(self, consumer: Consumer, topic_prefix: str) -> None:
+        """Where this partition's logs end now, and from where this member reads them. Raises KafkaException."""
+        read = {
+            topic.name: TopicPartition(topic.full_name(topic_prefix), self.partition)
+            for topic in (topics.watches, topics.decisions, topics.runs, topics.leases)
+        }
+        marks = {name: consumer.get_watermark_offsets(at, timeout=MARKS_SECONDS) for name, at in read.items()}
+        committed = consumer.committed(list(read.values()), timeout=MARKS_SECONDS)
+        # Nothing committed is -1001: then, and where retention went past it, reading begins at the first record.
+        begin = {name: max(at.offset, marks[name][0]) for name, at in zip(read, committed, strict=True)}
+        self.leases_end, self.watches_end, self.runs_end = (
+            marks[topic.name][1] for topic in (topics.leases, topics.watches, topics.runs)
+        )
+        self.watches_position = max(self.watches_position, begin[topics.watches.name])
+        self.decisions_position, self.runs_position = begin[topics.decisions.name], begin[topics.runs.name]
 
     @property
     def open(self) -> bool:
