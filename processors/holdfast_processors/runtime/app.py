@@ -9,7 +9,7 @@ import aiokafka
 import faust
 from faust.types import TP
 
-from holdfast_schemas.errors import HoldfastError
+from holdfast_schemas.errors import HoldfastError, LogRecreated
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.settings import Settings
 from holdfast_schemas.stopping import Stopping
@@ -26,7 +26,7 @@ from .figures import Figures
 from .header_names import read_any
 from .partitions import Owned, Partitions
 from .recovery import Loader
-from .ticks import tick_for_ever, ticks
+from .ticks import tick_for_ever, ticks, unread
 
 log = logging.getLogger("holdfast.processor")
 FLUSH_SECONDS = 5.0
@@ -41,7 +41,7 @@ class Processor:
     def __init__(self, settings: Settings, stopping: Stopping) -> None:
         self._settings = settings
         prefix = settings.kafka.topic_prefix
-        self._events = topics.events.full_name(prefix)
+        self._events, self._changelog = topics.events.full_name(prefix), f"{prefix}.{topics.CHANGELOG}"
         self.partitions = Partitions()
         self.figures = Figures()
         self.durability = Durability(settings.processor, prefix, self.partitions, self.figures, self._commit)
@@ -49,7 +49,7 @@ class Processor:
         self._loader = Loader(
             settings.kafka,
             self._events,
-            f"{prefix}.{topics.CHANGELOG}",
+            self._changelog,
             topics.decisions.full_name(prefix),
             self.partitions,
         )
@@ -104,6 +104,8 @@ class Processor:
             message = event.message
             try:
                 await self._batch(message.partition, message.value, message.generation_id)
+            except LogRecreated as error:
+                fatal(str(error))
             except Exception:
                 # Faust would acknowledge what raised: a bug must end the process, not lose an event.
                 log.exception("a bug in judging partition %d", message.partition)
@@ -127,12 +129,17 @@ class Processor:
             await asyncio.sleep(0)
 
     async def _follows(self, partition: int, owned: Owned, offset: int) -> bool:
-        """A batch must begin at our position or before; one beyond it is a gap of the log, or a seek is owed."""
-        position = owned.state.position
+        """A batch must begin at our position or before; one beyond it is a gap of the log, or a seek is owed.
+
+        Raises LogRecreated when the log ends before our position.
+        """
+        position, tp = owned.state.position, TP(self._events, partition)
         if offset <= position:
+            # Before our position is what is read again; a log that ends there is another one, made under a running worker.
+            if offset < position and (end := self.app.consumer.highwater(tp)) is not None and end < position:
+                raise LogRecreated(self._events, partition, position, end, self._changelog)
             owned.sought_from = None
             return True
-        tp = TP(self._events, partition)
         if owned.sought_from is not None and offset != owned.sought_from:
             return False  # fetched before the seek
         earliest = (await self.app.consumer.earliest_offsets(tp))[tp]
@@ -197,6 +204,8 @@ class Processor:
 
     async def _tick(self) -> None:
         if not self.app.rebalancing:
+            for partition in unread(self.partitions):
+                await self.app.consumer.seek(TP(self._events, partition), 0)
             await self.durability.send_now(ticks(self.partitions, self._settings.kafka.topic_prefix))
 
     def _run(self, job: Any, name: str) -> asyncio.Task[None]:

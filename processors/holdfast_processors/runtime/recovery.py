@@ -125,7 +125,7 @@ class Loader:
             if body is not None:
                 keeping.load(owned.state, key, offset, body)
         if owned.state.started and owned.state.position > owned.events_end:
-            raise LogRecreated(self._events, partition, owned.state.position, owned.events_end)
+            raise LogRecreated(self._events, partition, owned.state.position, owned.events_end, self._changelog)
         owned.changelog_end = end
         owned.recovered = set(found)
         owned.touched |= stale  # the newest on top again at once, so that compaction cannot keep the stale one

@@ -15,6 +15,8 @@ from holdfast_schemas.transport.codec import encode
 from .durability import SOURCE, Outgoing
 from .partitions import Partitions
 
+UNREAD_SECONDS = 2.0
+
 
 def ticks(partitions: Partitions, prefix: str) -> list[Outgoing]:
     """One Tick for each partition that is loaded. The log's first names it; until it is read back, the same name again.
@@ -29,6 +31,17 @@ def ticks(partitions: Partitions, prefix: str) -> list[Outgoing]:
         encoded = encode(Tick(log_id=owned.state.log_id or owned.first_log_id, occurred_at=now()), source=SOURCE)
         found.append(Outgoing(topics.events.full_name(prefix), partition, encoded.key, encoded.value, encoded.headers))
     return found
+
+
+def unread(partitions: Partitions) -> list[int]:
+    """Partitions whose log held records when they were loaded, and none came for a while.
+
+    The group's commit stands at the end of a log that no kept state covers (the changelog was made anew): nothing is fetched,
+    so nothing names the log, and no Tick is due that would be fetched. They are to be read from their beginning.
+    """
+    late = time.monotonic() - UNREAD_SECONDS
+    owned = {p: partitions.owned[p] for p in sorted(partitions.ready)}
+    return [p for p, o in owned.items() if not o.state.started and o.events_end > 0 and o.loaded_at < late]
 
 
 async def tick_for_ever(seconds: float, send: Callable[[], Awaitable[None]]) -> None:

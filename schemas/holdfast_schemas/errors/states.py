@@ -42,9 +42,11 @@ class LogRecreated(HoldfastError):
     partition: int
     position: int
     end: int
+    changelog: str
 
     def __str__(self) -> str:
         return (
             f"{self.topic}-{self.partition} ends at offset {self.end}, but offset {self.position} was reached before:"
-            " the topic was recreated; restore it, or recreate the changelog with it to begin anew"
+            " the topic was recreated; restore it, or begin anew:"
+            f" holdfast topics create after deleting {self.changelog}, with every processor stopped"
         )
