@@ -13,7 +13,7 @@ from holdfast_producers.backfill_journal import Journal
 from holdfast_producers.backfill_statements import Shape, last_keys
 from holdfast_schemas.errors import BackfillInvalid
 from holdfast_schemas.identity import new_id
-from holdfast_schemas.runs import RunRequested
+from holdfast_schemas.runs import EpochAcknowledged, RunRequested
 from tests.producers.settings import quick
 from tests.waiting import wait_for
 
@@ -127,6 +127,9 @@ def test_all_shards_are_taken_back_by_one(database: str, db: psycopg.Connection[
     workers = [sink.of(RunRequested)[-1].worker_id for sink in sinks]
     for sink in sinks:
         sink.desire("rollback", reason="enough")
+    for sink in sinks:  # as the ledger does: nobody is named before all have stopped
+        wait_for(lambda s=sink: s.of(EpochAcknowledged) and s.of(EpochAcknowledged)[-1].state == "paused", 20, "a stop")
+    for sink in sinks:
         sink.desire("rollback", undo_by=workers[1], undo_token=1)
     wait_for(lambda: Journal("holdfast_journal", run_id).is_undone(db), 20, "the undo")
     for sink in sinks:

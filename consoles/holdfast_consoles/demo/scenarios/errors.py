@@ -17,6 +17,7 @@ def errors(play: Play) -> None:
     play.take(check_pause(play.stage.app_dsn, read_journal(play.journal), effective, resume_asked))
     play.answered(play.operator("resume", pause.record.epoch or 0, "the demo's operator lets it go on"))
     play.wait(lambda: play.story.finished is not None, "the end of the rollback")
+    play.wait_for_effective("rollback", "the record of its end")
     play.stop_application()
     play.take(check_rolled_back(play.stage.app_dsn, read_journal(play.journal)))
     check_decisions(play)
