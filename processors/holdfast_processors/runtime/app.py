@@ -24,6 +24,7 @@ from .durability import Durability, WatchedDraft
 from .fencing import Membership, fatal
 from .figures import Figures
 from .header_names import read_any
+from .partition_counts import refuse_other_counts
 from .partitions import Owned, Partitions
 from .recovery import Loader
 from .ticks import tick_for_ever, ticks, unread
@@ -200,6 +201,7 @@ class Processor:
         )
         self._run(self.durability.decide_for_ever(), "decide")
         self._run(self.durability.keep_for_ever(), "keep")
+        self._run(refuse_other_counts(self._producer.client, topics.all_topics(kafka.topic_prefix)), "partitions")
         self._run(tick_for_ever(web_settings.tick_seconds, self._tick), "ticks")
 
     async def _tick(self) -> None:
