@@ -26,7 +26,7 @@ from .dead_letters import as_bytes, send_dead_letter
 from .figures import Figures
 from .lease import Loop, WatchedNote, missing_link
 from .ledger import AWAY, POISON, Ledger, RulesInForce
-from .seen_control import epoch_of
+from .seen_control import highest_epochs
 
 log = logging.getLogger("holdfast.actuator")
 READ: tuple[Topic[Any], ...] = (topics.decisions, topics.requests, topics.runs, topics.watches, topics.leases)
@@ -134,9 +134,9 @@ class Intake:
     def _prepare(self, assigned: Assigned) -> None:
         """Learn the epochs on control, and where this partition's logs stand. Then wait for watches to be read that far."""
         prefix, partition = self._kafka.topic_prefix, assigned.partition
-        for message in messages_to_end(self._kafka, topics.control.full_name(prefix), [partition]):
-            if (seen := epoch_of(message)) is not None:
-                self._ledger.saw_control(*seen)
+        on_control = messages_to_end(self._kafka, topics.control.full_name(prefix), [partition])
+        for migration_id, epoch in highest_epochs(on_control).items():
+            self._ledger.saw_control(migration_id, epoch)
         assigned.locate(self._consumer, prefix)
         assigned.prepared = True
         self._beat_at = 0.0  # read back, it tells broker time: the gate waits for that

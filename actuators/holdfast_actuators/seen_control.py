@@ -1,6 +1,7 @@
 """What stands on holdfast.control: the epochs that were sent, by us or by an actuator with another ledger."""
 
 import re
+from collections.abc import Iterable
 
 from confluent_kafka import Message
 
@@ -10,6 +11,16 @@ from holdfast_schemas.identity import NAME_PATTERN
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import decode
 from holdfast_schemas.transport.reading import message_headers
+
+
+def highest_epochs(messages: Iterable[Message]) -> dict[str, int]:
+    """The highest epoch of each migration in a whole log; a part of it would be taken for all that was ever sent."""
+    highest: dict[str, int] = {}
+    for message in messages:
+        if (seen := epoch_of(message)) is not None:
+            migration_id, epoch = seen
+            highest[migration_id] = max(epoch, highest.get(migration_id, 0))
+    return highest
 
 
 def epoch_of(message: Message) -> tuple[str, int] | None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from holdfast_actuators.seen_control import epoch_of
+from holdfast_actuators.seen_control import epoch_of, highest_epochs
 from holdfast_schemas.desired_state import TOMBSTONE_EPOCH
 
 
@@ -33,3 +33,12 @@ class Said:
 )
 def test_only_an_epoch_that_could_be_ours_counts(message: Any, says: tuple[str, int] | None) -> None:
     assert epoch_of(message) == says
+
+
+def test_the_highest_of_each_migration_counts_whatever_the_order() -> None:
+    """A relay's repeat stands behind what it had sent before."""
+    said: list[Any] = [
+        Said(key, None, [(TOMBSTONE_EPOCH, epoch)])
+        for key, epoch in ((b"orders", b"7"), (b"users", b"2"), (b"orders", b"9"), (b"orders", b"8"), (b"x", b"none"))
+    ]
+    assert highest_epochs(said) == {"orders": 9, "users": 2}
