@@ -41,6 +41,10 @@ def batch_transport(topic: str, flows: Callable[[int], bool], fetch_wait_ms: int
         def _new_consumer_thread(self) -> Any:
             return Thread(self, loop=self.loop, beacon=self.beacon)
 
+        async def _seek(self, partition: Any, offset: int) -> None:
+            # Faust seeks from this thread, and takes the records away that the consumer's thread is just looking at.
+            await self._thread.call_thread(self._thread.seek, partition, offset)
+
         def resume_partitions(self, tps: Any) -> None:
             super().resume_partitions({tp for tp in tps if tp.topic != topic or flows(tp.partition)})
 

@@ -15,7 +15,7 @@ from holdfast_schemas.transport.codec import encode
 from .durability import SOURCE, Outgoing
 from .partitions import Partitions
 
-UNREAD_SECONDS = 2.0
+UNREAD_SECONDS = 5.0
 
 
 def ticks(partitions: Partitions, prefix: str) -> list[Outgoing]:
