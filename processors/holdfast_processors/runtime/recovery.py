@@ -81,9 +81,14 @@ class Loader:
     async def load(
         self, reader: Any, ends: dict[int, int], current: Callable[[], bool], opened: Callable[[int], None]
     ) -> None:
-        """Read each partition to its end, then open it. Stops when the assignment is not current any more."""
+        """Read each partition to its end, then open it. Stops when the assignment is not current any more.
+
+        Raises LogRecreated, of a partition that was kept too: a deleted topic ends in an assignment.
+        """
         started, records = time.monotonic(), 0
         try:
+            for partition in self._partitions.owned.keys() - ends.keys():
+                self._refuse_recreated(partition)
             found: dict[int, dict[str, tuple[int, bytes | None]]] = {partition: {} for partition in ends}
             stale: dict[int, set[str]] = {partition: set() for partition in ends}
             left = {TopicPartition(self._changelog, p): end for p, end in ends.items()}
@@ -116,6 +121,11 @@ class Loader:
             await reader.stop()
         log.info("loaded %d partitions, %d records in %.2f s", len(ends), records, time.monotonic() - started)
 
+    def _refuse_recreated(self, partition: int) -> None:
+        owned = self._partitions.owned[partition]
+        if owned.state.started and owned.state.position > owned.events_end:
+            raise LogRecreated(self._events, partition, owned.state.position, owned.events_end, self._changelog)
+
     def _open(self, partition: int, end: int, found: dict[str, tuple[int, bytes | None]], stale: set[str]) -> None:
         """Take the states in. Raises LogRecreated, and what ``keeping.load`` refuses by name."""
         owned = self._partitions.owned[partition]
@@ -124,8 +134,7 @@ class Loader:
             offset, body = found[key]
             if body is not None:
                 keeping.load(owned.state, key, offset, body)
-        if owned.state.started and owned.state.position > owned.events_end:
-            raise LogRecreated(self._events, partition, owned.state.position, owned.events_end, self._changelog)
+        self._refuse_recreated(partition)
         owned.changelog_end = end
         owned.recovered = set(found)
         owned.touched |= stale  # the newest on top again at once, so that compaction cannot keep the stale one
