@@ -34,14 +34,14 @@ def ticks(partitions: Partitions, prefix: str) -> list[Outgoing]:
 
 
 def unread(partitions: Partitions) -> list[int]:
-    """Partitions whose log held records when they were loaded, and none came for a while.
+    """Partitions of which nothing came for a while after they were loaded, not even our own Tick.
 
-    The group's commit stands at the end of a log that no kept state covers (the changelog was made anew): nothing is fetched,
-    so nothing names the log, and no Tick is due that would be fetched. They are to be read from their beginning.
+    The group's commit stands at the end of the log, or beyond it, and no kept state covers it (the changelog was made anew):
+    nothing is fetched, so nothing names the log. They are to be read from their beginning.
     """
     late = time.monotonic() - UNREAD_SECONDS
     owned = {p: partitions.owned[p] for p in sorted(partitions.ready)}
-    return [p for p, o in owned.items() if not o.state.started and o.events_end > 0 and o.loaded_at < late]
+    return [p for p, o in owned.items() if not o.state.started and o.loaded_at < late]
 
 
 async def tick_for_ever(seconds: float, send: Callable[[], Awaitable[None]]) -> None:
