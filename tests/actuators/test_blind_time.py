@@ -1,7 +1,10 @@
 """Silence is proven only while somebody listened: an actuator that was away finds nobody dead."""
 
+from datetime import timedelta
+
 import pytest
 
+from holdfast_schemas.record import now
 from tests.actuators.conftest import Bench
 
 pytestmark = pytest.mark.postgres
@@ -113,3 +116,18 @@ def test_an_end_that_every_worker_made_itself_needs_no_telling(bench: Bench) -> 
     before = bench.desired()
     bench.leave(run, "completed")
     assert bench.desired() == before
+
+
+def test_nothing_is_due_before_somebody_listens(bench: Bench) -> None:
+    """A restored ledger says no epoch by a deadline before control was read: it may stand there already."""
+    run = bench.start()
+    bench.ask("pause", until=now() + timedelta(seconds=1))
+    bench.acknowledge(run)
+    paused = bench.desired()
+    bench.age("migration", "until", 10)
+    bench.execute("DELETE FROM listening")
+    bench.ledger.deadlines()
+    assert bench.desired() == paused
+    bench.listen()
+    bench.ledger.deadlines()
+    assert (bench.desired().desired, bench.desired().epoch) == ("run", paused.epoch + 1)

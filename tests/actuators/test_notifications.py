@@ -30,6 +30,7 @@ class Told:
         self.figures = Figures()
         self.bench = Bench(dsn, Ledger(dsn, SCHEMA, self.settings))
         self.bench.ledger.migrate()
+        self.bench.listen()
         self.notifier = Notifier(Ledger(dsn, SCHEMA, self.settings), self.settings, self.figures)
 
     def send(self) -> list[tuple[str, str]]:

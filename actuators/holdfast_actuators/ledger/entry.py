@@ -68,7 +68,7 @@ class Entry:
         with self.db.cursor(row_factory=class_row(RunRow)) as cursor:
             run = cursor.execute(f"SELECT {RUN} FROM run WHERE run_id = %s", (run_id,)).fetchone()
         if run is not None:
-            run.heard_at = max(run.heard_at, self._listening_since(run.migration_id))
+            run.heard_at = max(run.heard_at, self.listening_since(run.migration_id) or self.now)
         return run
 
     def workers(self, run: RunRow) -> list[WorkerRow]:
@@ -76,12 +76,13 @@ class Entry:
         sql = f"SELECT {WORKER} FROM worker WHERE run_id = %s ORDER BY joined_at, worker_id"
         with self.db.cursor(row_factory=class_row(WorkerRow)) as cursor:
             workers = cursor.execute(sql, (run.run_id,)).fetchall()
-        since = self._listening_since(run.migration_id)
+        since = self.listening_since(run.migration_id) or self.now
         for worker in workers:
             worker.heard_at = max(worker.heard_at, since)
         return workers
 
-    def _listening_since(self, migration_id: str) -> datetime:
+    def listening_since(self, migration_id: str) -> datetime | None:
+        """Since when an actuator reads what runners of the migration say; None while none does."""
         return listening.since(self.db, partition_of(migration_id, self._partitions), self.now, self.settings)
 
     def freeze(self) -> FreezeRow | None:

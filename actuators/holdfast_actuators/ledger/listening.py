@@ -30,10 +30,10 @@ def note(db: psycopg.Connection, partitions: Collection[int], settings: Actuator
     )
 
 
-def since(db: psycopg.Connection, partition: int, now: datetime, settings: ActuatorSettings) -> datetime:
-    """The moment from which on silence counts; ``now`` while nobody listens."""
+def since(db: psycopg.Connection, partition: int, now: datetime, settings: ActuatorSettings) -> datetime | None:
+    """The moment from which on silence counts; None while nobody listens."""
     row = db.execute(
         "SELECT since FROM listening WHERE partition = %s AND at > %s",
         (partition, now - timedelta(seconds=gap_seconds(settings))),
     ).fetchone()
-    return now if row is None else row[0]
+    return None if row is None else row[0]
