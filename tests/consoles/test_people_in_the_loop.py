@@ -135,6 +135,7 @@ def test_a_resume_that_crosses_a_rollback_is_refused_and_of_two_at_once_one_has_
     assert f"now #{seen.epoch + 2}" in text
 
 
+@pytest.mark.long
 def test_a_freeze_holds_all_and_its_end_lifts_what_it_held(people: People) -> None:
     people.start_guarded()
     first = people.run("bobs")

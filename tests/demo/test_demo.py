@@ -92,7 +92,8 @@ def test_healthy_over_the_in_process_broker(scratch: Path) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("scenario", ["errors", pytest.param("healthy", marks=pytest.mark.long)])
+@pytest.mark.long  # sharded plays errors on it too
+@pytest.mark.parametrize("scenario", ["errors", "healthy"])
 def test_over_a_real_kafka(scratch: Path, kafka: Any, scenario: str) -> None:
     code, output, report = demo(scratch, "--scenario", scenario, "--broker", kafka.bootstrap_servers, "--seed", "2")
     if scenario == "errors":

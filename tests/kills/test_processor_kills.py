@@ -90,6 +90,7 @@ def test_a_rolling_restart_pauses_nobody(kafka_settings: KafkaSettings, tmp_path
     assert_exact(kafka_settings)
 
 
+@pytest.mark.long
 def test_a_third_that_comes_and_goes_under_load_moves_partitions_and_changes_nothing(
     kafka_settings: KafkaSettings, tmp_path: Path
 ) -> None:

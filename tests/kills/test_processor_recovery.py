@@ -29,6 +29,7 @@ def kept_migrations(kafka: KafkaSettings) -> int:
     return sum(not key.startswith("~") for keys in states.values() for key in keys)
 
 
+@pytest.mark.long
 def test_two_thousand_states_are_recovered_exactly(kafka_settings: KafkaSettings, tmp_path: Path) -> None:
     with Publisher(kafka_settings, "test", delivery_seconds=60.0) as publisher:
         migrations = [Migration(publisher, f"m{n:04}") for n in range(MIGRATIONS)]

@@ -47,7 +47,10 @@ def started(on: Stage, seed: int, run_id: str) -> dict[str, tuple[list[str], dic
     }
 
 
-@pytest.mark.parametrize("victim", ["processor", "actuator", "runner"])
+@pytest.mark.parametrize(
+    "victim",
+    [pytest.param("processor", marks=pytest.mark.long), pytest.param("actuator", marks=pytest.mark.long), "runner"],
+)
 def test_a_sigkill_mid_run_loses_nothing(kafka: Any, folder: Path, victim: str) -> None:
     with stage(kafka.bootstrap_servers, folder, lambda line: None) as on:
         orders.create(on.app_dsn, ROWS, 1, healthy=True)

@@ -44,6 +44,7 @@ def start(on: Stage, name: str, run_id: str) -> ChildProcess:
     return on.start(name, argv, HOLDFAST_RUN_ID=run_id)
 
 
+@pytest.mark.long
 def test_the_others_take_a_killed_process_shard_and_the_run_ends_when_it_came_back(kafka: Any, folder: Path) -> None:
     run_id = new_id()
     with stage(kafka.bootstrap_servers, folder, lambda line: None) as on:
