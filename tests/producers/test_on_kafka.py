@@ -1,55 +1,22 @@
-"""The runner's side on a real Kafka, against a scripted ledger: gate, orders, lease, fork, and the process's end."""
+"""The runner's side on a real Kafka, against a scripted ledger: gate, orders, lease."""
 
-import subprocess
-import sys
-import textwrap
 import threading
-import time
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from holdfast import GuardUnavailable, Reporter, RollbackRequested, Run, RunFenced, RunStopped
+from holdfast import GuardUnavailable, RollbackRequested, Run, RunFenced, RunStopped
 from holdfast_consoles.embedded.broker import InProcessBroker
-from holdfast_schemas.events import ProgressReported, RunStarted, WorkerFinished
+from holdfast_schemas.events import WorkerFinished
 from holdfast_schemas.identity import new_id
-from holdfast_schemas.runs import RunRequested, WorkerJoined, WorkerLeft
+from holdfast_schemas.runs import RunRequested, WorkerLeft
 from holdfast_schemas.transport import topics
-from holdfast_schemas.transport.reading import read_to_end
 from holdfast_schemas.transport.security import KafkaSettings
 from tests.producers.ledger import ScriptedLedger
-from tests.producers.settings import quick
+from tests.producers.on_kafka import events, kafka_settings, ledger, reporter
 from tests.waiting import wait_for
 
+__all__ = ["kafka_settings", "ledger"]
 pytestmark = pytest.mark.kafka
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def kafka_settings(kafka: Any, kafka_topics: Any) -> KafkaSettings:
-    names = kafka_topics("events", "runs", "control", "leases").values()
-    wait_for(
-        lambda: set(names) <= set(kafka_topics.admin.list_topics(timeout=10).topics),
-        30,
-        "the broker to know the topics",
-    )
-    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, topic_prefix=kafka_topics.prefix.rstrip("."))
-
-
-@pytest.fixture
-def ledger(kafka_settings: KafkaSettings) -> Iterator[ScriptedLedger]:
-    with ScriptedLedger(kafka_settings, "m") as scripted:
-        yield scripted
-
-
-def reporter(kafka: KafkaSettings, **changes: Any) -> Reporter:
-    return Reporter(quick(kafka, **changes))
-
-
-def events(kafka: KafkaSettings, kind: type[Any] = ProgressReported) -> list[Any]:
-    return [one.record for one in read_to_end(kafka, topics.events) if isinstance(one.record, kind)]
 
 
 def checkpoint_in_thread(run: Run) -> tuple[threading.Thread, list[BaseException]]:
@@ -199,124 +166,3 @@ def test_rollback_fence_and_tombstone(kafka_settings: KafkaSettings, ledger: Scr
         wait_for(lambda: third._hold, 10, "the fence")
         with pytest.raises(RunFenced):
             third.checkpoint()
-
-
-CHILD = """
-import logging, os, sys, time
-from holdfast import Reporter
-from tests.producers.settings import quick
-from holdfast_schemas.transport.security import KafkaSettings
-kafka = KafkaSettings(bootstrap_servers=sys.argv[1], topic_prefix=sys.argv[2])
-"""
-
-
-def process(code: str, kafka: KafkaSettings, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    program = CHILD + textwrap.dedent(code)
-    arguments = [sys.executable, "-c", program, kafka.bootstrap_servers, kafka.topic_prefix]
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, cwd=ROOT)
-
-
-FORKS = {
-    "os.fork": """
-        pid = os.fork()
-        if pid == 0:
-            work(run, 7)
-            sys.exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-    """,
-    "os.fork, untouched, os._exit": """
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        work(run, 7)
-    """,
-    "os.fork, untouched, sys.exit": """
-        pid = os.fork()
-        if pid == 0:
-            sys.exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        work(run, 7)
-    """,
-    "multiprocessing": """
-        import multiprocessing
-        child = multiprocessing.get_context("fork").Process(target=work, args=(run, 7))
-        child.start()
-        child.join()
-        assert child.exitcode == 0
-    """,
-}
-
-
-@pytest.mark.parametrize("how", FORKS)
-@pytest.mark.parametrize("mode", ["guard", "observe"])
-def test_a_forked_child_is_a_worker_of_its_own(
-    how: str, mode: str, kafka_settings: KafkaSettings, ledger: ScriptedLedger
-) -> None:
-    code = f"""
-def work(run, times):
-    for _ in range(times):
-        run.checkpoint()
-        with run.batch(rows=1):
-            pass
-reporter = Reporter(quick(kafka, mode={mode!r}))
-with reporter.run("m", target="t") as run:
-    work(run, 5)
-    time.sleep(0.3)
-{textwrap.indent(textwrap.dedent(FORKS[how]), "    ")}
-    work(run, 5)
-print("ended", run.worker_id)
-"""
-    done = process(code, kafka_settings)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    final: dict[str, int] = {}
-    for report in events(kafka_settings):
-        final[report.worker_id] = report.rows_processed
-    parent = done.stdout.split()[1]
-    if "untouched" in how:
-        assert final == {parent: 17}
-        return
-    assert len(final) == 2
-    assert final[parent] == 10
-    (child,) = set(final) - {parent}
-    assert final[child] == 7
-    outcomes = {one.worker_id: one.outcome for one in events(kafka_settings, WorkerFinished)}
-    assert outcomes == {parent: "completed", child: "stopped"}
-    assert {one.start_epoch for one in events(kafka_settings, RunStarted)} == {1 if mode == "guard" else None}
-    wait_for(lambda: {one.worker_id for one in ledger.of(WorkerJoined)} == {child}, 10, "WorkerJoined")
-
-
-@pytest.mark.parametrize(
-    ("what", "end", "status", "outcome"),
-    [
-        ("normal end inside the with", "run.__enter__(); work(); sys.exit(0)", 0, "stopped"),
-        ("an exception", "with run:\n    work()\n    raise OSError", 1, "failed"),
-        (
-            "Ctrl-C in a batch",
-            "with run:\n    work()\n    with run.batch(rows=9):\n        raise KeyboardInterrupt",
-            130,
-            "stopped",
-        ),
-        ("sys.exit in a thread's way", "with run:\n    work()\n    sys.exit(3)", 3, "stopped"),
-    ],
-)
-def test_what_was_counted_arrives_however_the_process_ends(
-    what: str, end: str, status: int, outcome: str, kafka_settings: KafkaSettings
-) -> None:
-    code = f"""
-run = Reporter(quick(kafka, mode="observe", interval_seconds=30.0)).run("m", target="t")
-def work():
-    time.sleep(0.3)
-    for _ in range(7):
-        with run.batch(rows=3):
-            pass
-{end}
-"""
-    began = time.monotonic()
-    done = process(code, kafka_settings)
-    assert done.returncode in (status, -2 if status == 130 else status), done.stderr
-    assert time.monotonic() - began < 15
-    report = events(kafka_settings)[-1]
-    assert (report.rows_processed, report.error_count) == (21, 0)
-    assert [one.outcome for one in events(kafka_settings, WorkerFinished)] == [outcome]

@@ -11,7 +11,7 @@ import pytest
 from holdfast_schemas.events import ProgressReported, WorkerFinished
 from holdfast_schemas.transport.security import KafkaSettings
 from tests.producers.ledger import ScriptedLedger
-from tests.producers.test_on_kafka import CHILD, ROOT, events, kafka_settings, ledger, process
+from tests.producers.on_kafka import CHILD, ROOT, events, kafka_settings, ledger, process
 from tests.waiting import wait_for
 
 __all__ = ["kafka_settings", "ledger"]

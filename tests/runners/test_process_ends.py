@@ -8,7 +8,7 @@ import pytest
 
 from holdfast_schemas.events import WorkerFinished
 from holdfast_schemas.transport.security import KafkaSettings
-from tests.producers.test_on_kafka import CHILD, ROOT, events, kafka_settings, process
+from tests.producers.on_kafka import CHILD, ROOT, events, kafka_settings, process
 from tests.waiting import wait_for
 
 __all__ = ["kafka_settings"]
