@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from holdfast_schemas.leases import GuardLease
 from holdfast_schemas.record import from_milliseconds
@@ -50,18 +50,6 @@ class Guard:
 
     def _since(self, received: Received[GuardLease] | Received[Watched]) -> float:
         return (self.at - from_milliseconds(received.timestamp_ms)).total_seconds()
-
-
-def guards(kafka: KafkaSettings, partitions: list[int]) -> dict[int, Guard]:
-    beats: dict[int, Received[GuardLease]] = {}
-    renewed: dict[int, Received[GuardLease]] = {}
-    for beat in read_to_end(kafka, topics.leases, partitions, last=BEATS_READ):
-        beats[beat.partition] = beat
-        if beat.record.renewed:
-            renewed[beat.partition] = beat
-    watched = {r.partition: r for r in read_to_end(kafka, topics.watches, partitions, last=BEATS_READ)}
-    at = datetime.now(UTC)
-    return {p: Guard(beats.get(p), renewed.get(p), watched.get(p), at) for p in partitions}
 
 
 def newest_watched(kafka: KafkaSettings) -> Mapping[int, Received[Watched] | None]:

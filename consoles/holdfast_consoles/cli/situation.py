@@ -1,23 +1,18 @@
 """Where a migration stands: its figures, what the ledger wants of it, and whether it is guarded. Read from topics alone."""
 
-import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from confluent_kafka import Message
-
 from holdfast_schemas.desired_state import DesiredState
-from holdfast_schemas.errors import Undecodable
 from holdfast_schemas.metrics import MigrationMetrics
+from holdfast_schemas.record import now
 from holdfast_schemas.transport import topics
-from holdfast_schemas.transport.codec import decode
 from holdfast_schemas.transport.partitioner import partition_of
-from holdfast_schemas.transport.reading import messages_to_end, received_from
+from holdfast_schemas.transport.reading import messages_to_end
 from holdfast_schemas.transport.security import KafkaSettings
 
-from .guard import Guard, guards, partitions
-
-log = logging.getLogger("holdfast.cli")
+from .guard import BEATS_READ, Guard, partitions
+from .newest import Newest
 
 
 @dataclass(frozen=True)
@@ -96,60 +91,50 @@ class Situation:
 
 def situations(kafka: KafkaSettings) -> list[Situation]:
     """Every migration that metrics or control know, by id. Raises TopicMissing, BrokerUnreachable."""
-    metrics = _newest_metrics(kafka)
-    wanted = _desired(kafka)
-    known = sorted(metrics.keys() | wanted.keys())
+    newest = Newest()
+    _read_migrations(kafka, newest)
+    known = newest.figures.keys() | newest.desired.keys()
     if not known:
         return []
     count = partitions(kafka)
-    held = guards(kafka, sorted({partition_of(name, count) for name in known}))
-    return [Situation(n, metrics.get(n), wanted.get(n), held[partition_of(n, count)]) for n in known]
+    _read_guards(kafka, newest, sorted({partition_of(name, count) for name in known}))
+    return situations_of(newest, count, now())
 
 
 def situation(kafka: KafkaSettings, migration_id: str) -> Situation | None:
     """One migration; None where no topic knows it. Raises TopicMissing, BrokerUnreachable."""
-    partition = partition_of(migration_id, partitions(kafka))
-    metrics = _newest_metrics(kafka, [partition], migration_id).get(migration_id)
-    desired = _desired(kafka, [partition]).get(migration_id)
-    if metrics is None and desired is None:
+    newest = Newest()
+    count = partitions(kafka)
+    partition = partition_of(migration_id, count)
+    _read_migrations(kafka, newest, partition, migration_id.encode())
+    if migration_id not in newest.figures.keys() | newest.desired.keys():
         return None
-    return Situation(migration_id, metrics, desired, guards(kafka, [partition])[partition])
+    _read_guards(kafka, newest, [partition])
+    return next(one for one in situations_of(newest, count, now()) if one.migration_id == migration_id)
 
 
-def _newest_metrics(
-    kafka: KafkaSettings, partitions: list[int] | None = None, only: str | None = None
-) -> dict[str, MigrationMetrics]:
-    """The newest figures of each migration, or of one: an hour of seconds is passed over, only the last are decoded."""
-    newest: dict[str | bytes | None, Message] = {}
-    wanted = None if only is None else only.encode()
-    for message in messages_to_end(kafka, topics.metrics.full_name(kafka.topic_prefix), partitions):
-        if wanted is None or message.key() == wanted:
-            newest[message.key()] = message
-    found = [received_from(topics.metrics, message) for message in newest.values()]
-    return {r.record.migration_id: r.record for r in found if r is not None}
+def situations_of(newest: Newest, partitions: int, at: datetime) -> list[Situation]:
+    """Every migration of which something was taken in, by id, as it is at ``at``."""
+    figures, desired = newest.figures, newest.desired
+    return [
+        Situation(name, figures.get(name), desired.get(name), newest.guard(partition_of(name, partitions), at))
+        for name in sorted(figures.keys() | desired.keys())
+    ]
 
 
-def _desired(kafka: KafkaSettings, partitions: list[int] | None = None) -> dict[str, DesiredState]:
-    """The newest desired state of each migration, since when it stands; a tombstone takes it away.
+def _read_migrations(
+    kafka: KafkaSettings, newest: Newest, partition: int | None = None, only: bytes | None = None
+) -> None:
+    """Metrics and control, whole; of one partition and one key if given."""
+    where = None if partition is None else [partition]
+    for topic, take in ((topics.metrics, newest.take_figures), (topics.control, newest.take_desired)):
+        for message in messages_to_end(kafka, topic.full_name(kafka.topic_prefix), where):
+            if only is None or message.key() == only:
+                take(message)
 
-    A state is sent again with each answer to a runner: the newest answer counts, and the time of the first sending.
-    """
-    newest: dict[str, DesiredState] = {}
-    for message in messages_to_end(kafka, topics.control.full_name(kafka.topic_prefix), partitions):
-        key = message.key() or b""
-        name = key if isinstance(key, str) else key.decode(errors="replace")
-        value = message.value()
-        if value is None:
-            newest.pop(name, None)
-            continue
-        try:
-            state = decode(topics.control, value if isinstance(value, bytes) else value.encode(), check_key=False)
-        except Undecodable as why:  # a newer release's: what older ones said still stands
-            log.warning("control-%s@%s is left out: %s", message.partition(), message.offset(), why)
-            continue
-        before = newest.get(name)
-        if before is None or state.epoch > before.epoch:
-            newest[name] = state
-        elif state.epoch == before.epoch:
-            newest[name] = state.model_copy(update={"occurred_at": before.occurred_at})
-    return newest
+
+def _read_guards(kafka: KafkaSettings, newest: Newest, partitions: list[int]) -> None:
+    """The ends of leases and watches."""
+    for topic, take in ((topics.leases, newest.take_beat), (topics.watches, newest.take_watched)):
+        for message in messages_to_end(kafka, topic.full_name(kafka.topic_prefix), partitions, BEATS_READ):
+            take(message)
