@@ -96,9 +96,9 @@ class Ledger:
         with db.transaction():
             yield Entry(db, self._settings, self._partitions)
 
-    def migrate(self) -> None:
-        """Bring the ledger's schema up to date."""
-        schema.migrate(self.db, self._schema)
+    def migrate(self) -> list[str]:
+        """Bring the ledger's schema up to date; the names of the scripts applied. Raises what ``schema.migrate`` raises."""
+        return schema.migrate(self.db, self._schema)
 
     def decide(self, decision: Decision, broker_ms: int) -> None:
         """Take in a trigger's decision; ``broker_ms`` is the newest broker time read on its partition."""

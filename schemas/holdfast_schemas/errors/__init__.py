@@ -14,7 +14,15 @@ from .configuration import (
     SettingsUnreadable,
 )
 from .kafka import BrokerUnreachable, NotDelivered, PartitionsDiffer, RecordTooLarge, TopicMissing, TopicsWrong
-from .ledger import LedgerSchemaChanged, LedgerUnreachable
+from .ledger import (
+    LedgerBehind,
+    LedgerMigrationFailed,
+    LedgerRightsMissing,
+    LedgerRoleMissing,
+    LedgerSchemaChanged,
+    LedgerTooNew,
+    LedgerUnreachable,
+)
 from .people import (
     DeadLetterMissing,
     NotReplayed,
@@ -62,8 +70,13 @@ __all__ = [
     "GuardUnavailable",
     "HoldfastError",
     "JournalRefused",
+    "LedgerBehind",
+    "LedgerMigrationFailed",
     "LedgerNotConfigured",
+    "LedgerRightsMissing",
+    "LedgerRoleMissing",
     "LedgerSchemaChanged",
+    "LedgerTooNew",
     "LedgerUnreachable",
     "LogRecreated",
     "NoAcknowledgement",
