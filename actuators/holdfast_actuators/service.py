@@ -31,7 +31,8 @@ RELAY_DELIVERY_SECONDS = 4.0
 def run(settings: Settings, stopping: Stopping | None = None) -> int:
     """Run until SIGTERM or SIGINT; returns the exit code.
 
-    Raises LedgerNotConfigured, LedgerUnreachable, BrokerUnreachable, TopicMissing, PartitionsDiffer: each says what to do.
+    Raises LedgerNotConfigured, LedgerUnreachable, LedgerTooNew, LedgerSchemaChanged, LedgerMigrationFailed,
+    LedgerRightsMissing, BrokerUnreachable, TopicMissing, PartitionsDiffer: each says what to do.
     """
     stopping = stopping or Stopping()
     configure_json_logging("actuator", settings.log_level)
@@ -41,6 +42,7 @@ def run(settings: Settings, stopping: Stopping | None = None) -> int:
     first = _ledger(settings)
     first.connect()
     first.migrate()
+    first.check_rights()
     first.close()
     return _Service(settings, stopping).run()
 

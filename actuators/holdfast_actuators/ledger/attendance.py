@@ -121,16 +121,16 @@ def _may_start(entry: Entry, m: MigrationRow, run: RunRow | None, asked: RunRequ
                 "already_live",
                 f"run {current.run_id} has {len(live)} live workers (first on {live[0].host or 'unknown'})",
             )
-    if missing := _missing_signals(entry, asked.target):
+    if missing := _missing_signals(entry, asked.migration_id, asked.target):
         return "waiting", f"required signals are not there: {missing}"
     return "granted", "granted"
 
 
-def _missing_signals(entry: Entry, target: str) -> str:
+def _missing_signals(entry: Entry, migration_id: str, target: str) -> str:
     """Triggers with ``required = true`` hold the gate until their signal is fresh."""
     row = entry.db.execute("SELECT rules FROM rules ORDER BY version DESC LIMIT 1").fetchone()
     rules = RuleSet.model_validate_json(row[0] if row else DEFAULT_RULES_TEXT)
-    required = [t.id for t in rules.triggers if t.required and t.metric == "response_time_p95"]
+    required = [t.id for t in rules.triggers if t.required and t.of_target and t.concerns(migration_id, target)]
     if not required:
         return ""
     since = entry.now - timedelta(seconds=rules.judgement.health_fresh_seconds)

@@ -17,7 +17,7 @@ from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
 from ..policy import on_the_brokers_clock
-from . import attendance, causes, deadlines, listening, schema
+from . import attendance, causes, deadlines, listening, roles, schema
 from .entry import Entry
 from .notifications import Notifications
 from .rows import OutboxRow, RulesInForce
@@ -99,6 +99,10 @@ class Ledger:
     def migrate(self) -> list[str]:
         """Bring the ledger's schema up to date; the names of the scripts applied. Raises what ``schema.migrate`` raises."""
         return schema.migrate(self.db, self._schema)
+
+    def check_rights(self) -> None:
+        """Raises LedgerRightsMissing: better at the start than in the midst of a pause."""
+        roles.check(self.db, self._schema)
 
     def decide(self, decision: Decision, broker_ms: int) -> None:
         """Take in a trigger's decision; ``broker_ms`` is the newest broker time read on its partition."""
