@@ -85,3 +85,27 @@ def asked(kafka: KafkaSettings, request: PersonRequest) -> Iterator[Answers]:
         yield Answers(kafka, request, consumer)
     finally:
         consumer.close()
+
+
+def answered(kafka: KafkaSettings, request: PersonRequest, seconds: float) -> ActionRecorded:
+    """Publish the request, and wait until it is done: of a rollback, until every worker stopped; its undo may take hours.
+
+    Raises RequestRefused, RequestUnanswered after ``seconds``, and what ``asked`` raises.
+    """
+    enough = (*ACHIEVED, "acknowledged") if request.kind == "rollback" else tuple(ACHIEVED)
+    with asked(kafka, request) as answers:
+        answers.wait(lambda: answers.reached(*enough), seconds)
+    assert answers.newest is not None
+    return answers.newest
+
+
+def told(action: ActionRecorded) -> str:
+    """What became of a person's request, in a sentence."""
+    subject = action.migration_id or "everything"
+    name = subject if action.epoch is None else f"{subject}#{action.epoch}"
+    if action.kind == "rollback" and action.outcome == "acknowledged":
+        return (
+            f"rollback of {name}: every worker stopped, the undo goes on; holdfast status {subject} shows how far it is"
+        )
+    reason = f": {action.reason}" if action.reason else ""
+    return f"{action.kind} of {name} is {action.outcome}{reason}"

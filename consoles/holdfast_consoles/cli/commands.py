@@ -13,6 +13,7 @@ from .person import override, pause, resume, rollback
 from .replay import replay
 from .status import status
 from .verify import verify
+from .watch import watch
 
 app = typer.Typer(
     name="holdfast",
@@ -39,5 +40,5 @@ services.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(dead_letters.app, name="dead-letters")
-for command in (status, history, explain, pause, resume, rollback, override, verify, replay):
+for command in (status, watch, history, explain, pause, resume, rollback, override, verify, replay):
     app.command()(command)

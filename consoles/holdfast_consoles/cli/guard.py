@@ -37,9 +37,16 @@ class Guard:
         """Since the processor last said that it judges the partition; None where it never did."""
         return None if self.watched is None else self._since(self.watched)
 
+    @property
+    def word(self) -> str:
+        """In a word or three: ``held``, ``runs out`` (its time is running, unrenewed) or ``NO GUARD``."""
+        if self._silent() or not self.held:
+            return "NO GUARD"
+        return "held" if self.beat is not None and self.beat.record.renewed else "runs out"
+
     def sentence(self) -> str:
         """The lease's age, or the link that is missing and whom to ask."""
-        if self.beat is None or self._since(self.beat) > self.beat.record.lease_seconds:
+        if self.beat is None or self._silent():
             heard = "" if self.beat is None else f" for {age(self._since(self.beat))}"
             return f"NO GUARD: no lease beat{heard}: is holdfast actuator running?"
         if not self.beat.record.renewed:
@@ -47,6 +54,9 @@ class Guard:
             return f"{still}: {self.beat.record.missing}"
         judged = "never judged" if self.watched is None else f"judged {age(self._since(self.watched))} ago"
         return f"lease renewed {age(self._since(self.beat))} ago by {self.beat.record.actuator}, {judged}"
+
+    def _silent(self) -> bool:
+        return self.beat is None or self._since(self.beat) > self.beat.record.lease_seconds
 
     def _since(self, received: Received[GuardLease] | Received[Watched]) -> float:
         return (self.at - from_milliseconds(received.timestamp_ms)).total_seconds()

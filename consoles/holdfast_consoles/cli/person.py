@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.errors import ReferenceInvalid, UnknownMigration
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now
 from holdfast_schemas.requests import NEEDS_EPOCH, PersonRequest, RequestKind
 from holdfast_schemas.settings import Settings
-from holdfast_schemas.states import Outcome
 from holdfast_schemas.transport.security import KafkaSettings
 
-from .asking import ACHIEVED, asked
+from .asking import answered, told
 from .choices import Actor, Json, Reason, Wait, duration, this_person
 from .figures import print_json
 from .migration_reference import Reference, parse
@@ -90,19 +88,11 @@ def _ask(
         until=None if until is None else asked_at + timedelta(seconds=until),
         occurred_at=asked_at,
     )
-    enough = _enough(kind)
-    with asked(kafka, request) as answers:
-        answers.wait(lambda: answers.reached(*enough), wait)
-    assert answers.newest is not None
+    answer = answered(kafka, request, wait)
     if as_json:
-        print_json(answers.newest)
+        print_json(answer)
     else:
-        typer.echo(_told(answers.newest, answers.subject()))
-
-
-def _enough(kind: RequestKind) -> tuple[Outcome, ...]:
-    """The outcomes that this command waits for: of a rollback, that every worker stopped; its undo may take hours."""
-    return (*ACHIEVED, "acknowledged") if kind == "rollback" else tuple(ACHIEVED)
+        typer.echo(told(answer))
 
 
 def _seen(kafka: KafkaSettings, reference: Reference, kind: RequestKind) -> Reference:
@@ -117,13 +107,3 @@ def _seen(kafka: KafkaSettings, reference: Reference, kind: RequestKind) -> Refe
     print_situation(found)
     typer.confirm(f"{kind} {found.name}?", abort=True)
     return Reference(reference.migration_id, found.epoch)
-
-
-def _told(action: ActionRecorded, subject: str) -> str:
-    name = subject if action.epoch is None else f"{subject}#{action.epoch}"
-    reason = f": {action.reason}" if action.reason else ""
-    if action.kind == "rollback" and action.outcome == "acknowledged":
-        return (
-            f"rollback of {name}: every worker stopped, the undo goes on; holdfast status {subject} shows how far it is"
-        )
-    return f"{action.kind} of {name} is {action.outcome}{reason}"

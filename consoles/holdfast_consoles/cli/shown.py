@@ -8,5 +8,9 @@ def as_bytes(content: str | bytes | None) -> bytes:
 
 def printable(content: bytes) -> str:
     """As text, with what is no UTF-8 or not printable escaped."""
-    text = content.decode(errors="backslashreplace")
+    return printable_text(content.decode(errors="backslashreplace"))
+
+
+def printable_text(text: str) -> str:
+    """Text of a record, with what is not printable escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

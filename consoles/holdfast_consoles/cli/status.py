@@ -11,6 +11,7 @@ from holdfast_schemas.settings import Settings
 from .choices import Json
 from .figures import age, ago, clock, figure, print_json
 from .migration_reference import parse
+from .shown import printable_text
 from .situation import Situation, situation, situations
 
 OBSERVED = "OBSERVED, NOT GUARDED"
@@ -46,8 +47,8 @@ def print_situation(one: Situation) -> None:
     """A migration's lines on the terminal."""
     notice = f"  {OBSERVED}" if one.observed_only else ""
     typer.echo(f"{one.name}  {one.state()}{notice}")
-    for label, text in _lines(one):
-        typer.echo(f"  {label:<9} {text}")
+    for label, text in lines(one):
+        typer.echo(f"  {label:<9} {printable_text(text)}")
     for n, command in enumerate(one.next_commands()):
         typer.echo(f"  {'' if n else 'next':<9} {command}")
 
@@ -67,32 +68,33 @@ def as_plain(one: Situation) -> dict[str, Any]:
     }
 
 
-def _lines(one: Situation) -> list[tuple[str, str]]:
-    lines = []
+def lines(one: Situation) -> list[tuple[str, str]]:
+    """What is said of a migration, each line with its label: texts as their senders wrote them."""
+    told = []
     if one.desired is not None and one.desired.answers is not None and one.desired.answers.result == "waiting":
-        lines.append(("start", f"waits: {one.desired.answers.reason}"))
+        told.append(("start", f"waits: {one.desired.answers.reason}"))
     if one.desired is not None and one.desired.desired != "none":
         since = ago(one.desired.occurred_at)
-        lines.append(("wanted", f"{one.desired.desired}, set by {one.desired.set_by} {since}: {one.desired.reason}"))
+        told.append(("wanted", f"{one.desired.desired}, set by {one.desired.set_by} {since}: {one.desired.reason}"))
     if one.desired is not None and one.overridden_until is not None:
         until, by = clock(one.overridden_until), one.desired.set_by
-        lines.append(("OVERRIDE", f"no trigger stops it until {until}, by {by} (asserted); holdfast pause ends it"))
+        told.append(("OVERRIDE", f"no trigger stops it until {until}, by {by} (asserted); holdfast pause ends it"))
     figures = one.figures
     if figures is None:
-        lines.append(("progress", _unreported(one)))
+        told.append(("progress", _unreported(one)))
     else:
-        lines += [
+        told += [
             ("progress", f"{progress(figures)} (as of {ago(figures.updated_at)})"),
             ("estimate", estimate(figures.estimate)),
             ("rates", _rates(figures)),
         ]
         for trigger in figures.triggers:
-            lines.append(("trigger", f"{trigger.trigger_id} ({trigger.action}): {trigger.verdict}"))
+            told.append(("trigger", f"{trigger.trigger_id} ({trigger.action}): {trigger.verdict}"))
         if figures.refused_records:
-            lines.append(("refused", f"{figures.refused_records:,} records; holdfast dead-letters list shows why"))
+            told.append(("refused", f"{figures.refused_records:,} records; holdfast dead-letters list shows why"))
     if not one.over:
-        lines.append(("guard", OBSERVED if one.observed_only else one.guard.sentence()))
-    return lines
+        told.append(("guard", OBSERVED if one.observed_only else one.guard.sentence()))
+    return told
 
 
 def _unreported(one: Situation) -> str:

@@ -25,6 +25,7 @@ from .ledger import (
 )
 from .people import (
     DeadLetterMissing,
+    NotATerminal,
     NotReplayed,
     RequestRefused,
     RequestUnanswered,
@@ -80,6 +81,7 @@ __all__ = [
     "LedgerUnreachable",
     "LogRecreated",
     "NoAcknowledgement",
+    "NotATerminal",
     "NotDelivered",
     "NotFound",
     "NotReplayed",

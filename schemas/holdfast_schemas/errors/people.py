@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .tree import NoAcknowledgement, NotFound, Refused
+from .tree import NoAcknowledgement, NotFound, Refused, Unusable
 
 
 @dataclass
@@ -81,3 +81,14 @@ class RulesNotInForce(NoAcknowledgement):
             f"rules {self.rules_hash[:12]} were not in force everywhere in {self.seconds:g} s; still without them: "
             f"partitions {pending}; is holdfast processor running? holdfast triggers show lists them"
         )
+
+
+@dataclass
+class NotATerminal(Unusable):
+    """A command that lives on a screen and its keys was started without a terminal."""
+
+    command: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.command} needs a terminal for its screen and its keys; for a program or a pipe: {self.instead}"

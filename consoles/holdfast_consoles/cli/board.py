@@ -1,0 +1,164 @@
+"""The live view as rich shows it: a row a migration, the selected one in full, what is typed, what was answered. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from holdfast_schemas.metrics import Estimate, MigrationMetrics, TriggerReading
+from holdfast_schemas.triggers import SEVERITY
+
+from .figures import figure
+from .pressing import HELP, Pressing
+from .shown import printable_text
+from .situation import Situation
+from .status import OBSERVED, lines
+
+GRAVITY = {"tripped": 5, "breach": 4, "missing": 3, "no_data": 2, "too_few": 2, "absent": 1, "ok": 0}
+"""How bad a trigger's reading is; of two alike the one with the severer action is shown."""
+STYLES = {"dead": "bold red", "stuck": "bold red", "paused": "yellow", "rolling_back": "magenta", "running": "green"}
+ANSWERS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A migration's cells, as text."""
+
+    name: str
+    state: str
+    progress: str
+    rate: str
+    ends: str
+    trigger: str
+    guard: str
+
+
+def ordered(found: Sequence[Situation]) -> list[Situation]:
+    """What goes on first, by id; then what is over, the newest end first."""
+    over = [one for one in found if one.over]
+    over.sort(key=lambda one: one.figures.updated_at if one.figures else datetime.min.replace(tzinfo=UTC), reverse=True)
+    return [one for one in found if not one.over] + over
+
+
+def row(one: Situation, at: datetime) -> Row:
+    """One migration's row at ``at``."""
+    figures = one.figures
+    guard = "–" if one.over else "OBSERVED" if one.observed_only else one.guard.word
+    if figures is None:
+        return Row(one.name, one.state(), "no report yet", "", "", "", guard)
+    over = one.over
+    return Row(
+        one.name,
+        one.state(),
+        _progress(figures),
+        "" if over else figure(figures.rows_per_second, "rows/s"),
+        _ends(figures.estimate, at),
+        "" if over else _worst(figures.triggers),
+        guard,
+    )
+
+
+def board(
+    seen: Sequence[Situation],
+    pressing: Pressing,
+    answers: Sequence[str],
+    head: str,
+    at: datetime,
+    width: int,
+    height: int,
+    wait: str = "",
+) -> RenderableType:
+    """The whole screen, of ``width`` characters and ``height`` lines. ``wait`` is said where there is no migration (yet)."""
+    selected = pressing.selection(seen)
+    below = _footer(pressing, answers, width)
+    detail = [] if selected is None else _detail(selected)
+    room = height - 2 - len(below)  # the head and the columns' names
+    detail = detail[: max(room - 3, 0)]
+    first, last = _visible(seen, selected, room - len(detail))
+    middle: list[RenderableType] = [_table(seen[first:last], selected, at)] if seen else [Text(wait)]
+    if (hidden := len(seen) - (last - first)) > 0:
+        head += f"   {hidden} more: scroll"
+    return Group(Text(head, style="bold", no_wrap=True, overflow="ellipsis"), *middle, *detail, *below)
+
+
+def _table(seen: Sequence[Situation], selected: Situation | None, at: datetime) -> Table:
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style="underline")
+    for name, ratio in (("migration", 4), ("state", 3), ("progress", 4), ("rate", 2), ("ends (UTC)", 3)):
+        table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
+    table.add_column("worst trigger", ratio=6, no_wrap=True, overflow="ellipsis")
+    table.add_column("guard", width=8, no_wrap=True, overflow="ellipsis")
+    for one in seen:
+        cells = row(one, at)
+        live = "" if one.figures is None else one.figures.state
+        table.add_row(
+            Text(cells.name),
+            Text(printable_text(cells.state), style=STYLES.get(live, "")),
+            Text(printable_text(cells.progress)),
+            Text(cells.rate),
+            Text(cells.ends),
+            Text(printable_text(cells.trigger)),
+            Text(cells.guard, style="bold red" if cells.guard == "NO GUARD" else ""),
+            style="reverse" if one is selected else "dim" if one.over else "",
+        )
+    return table
+
+
+def _detail(one: Situation) -> list[RenderableType]:
+    notice = f"  {OBSERVED}" if one.observed_only else ""
+    told = [Text(""), Text(f"{one.name}  {one.state()}{notice}", style="bold", no_wrap=True, overflow="ellipsis")]
+    for label, text in lines(one):
+        told.append(Text(f"  {label:<9} {printable_text(text)}", no_wrap=True, overflow="ellipsis"))
+    return list(told)
+
+
+def _footer(pressing: Pressing, answers: Sequence[str], width: int) -> list[RenderableType]:
+    told = [Text(printable_text(answer), no_wrap=True, overflow="ellipsis") for answer in answers[-ANSWERS_SHOWN:]]
+    if pressing.typing is None:
+        return [Text(""), *told, Text(HELP, style="dim", no_wrap=True, overflow="ellipsis")]
+    question = Text(
+        f"{pressing.typing}: why? (Enter sends, Esc cancels)", style="bold", no_wrap=True, overflow="ellipsis"
+    )
+    typed = pressing.reason[-max(width - 4, 1) :]  # the end of a long one: that is where it is typed
+    return [Text(""), *told, question, Text(f"> {typed}▏", no_wrap=True)]
+
+
+def _visible(seen: Sequence[Situation], selected: Situation | None, room: int) -> tuple[int, int]:
+    """Which rows fit: the page of the list on which the selected one stands."""
+    room = max(room, 1)
+    if selected is None or len(seen) <= room:
+        return 0, min(len(seen), room)
+    first = min(max(seen.index(selected) - room // 2, 0), len(seen) - room)
+    return first, first + room
+
+
+def _progress(figures: MigrationMetrics) -> str:
+    done = figures.rows_already_done + figures.rows_processed
+    if figures.total_rows is None:
+        return f"{done:,} rows"
+    share = f"{100 * done / figures.total_rows:.1f} % " if figures.total_rows else ""
+    return f"{share}of {figures.total_rows:,}"
+
+
+def _ends(found: Estimate, at: datetime) -> str:
+    if found.expected is None:
+        return found.state.replace("_", " ")
+    if found.state == "done":
+        return f"ended {_short(found.expected, at)}"
+    earliest = "now" if found.earliest is None else _short(found.earliest, at)
+    latest = "open" if found.latest is None else _short(found.latest, at)
+    return f"{_short(found.expected, at)} ({earliest}–{latest})"
+
+
+def _short(then: datetime, at: datetime) -> str:
+    then = then.astimezone(UTC)
+    return f"{then:%H:%M}" if then.date() == at.astimezone(UTC).date() else f"{then:%b %d %H:%M}"
+
+
+def _worst(triggers: Sequence[TriggerReading]) -> str:
+    if not triggers:
+        return "no trigger"
+    worst = max(triggers, key=lambda one: (GRAVITY[one.reading], SEVERITY[one.action]))
+    return f"{worst.action}: {worst.verdict}"
