@@ -19,6 +19,8 @@ COMPARE = {
     ">=": lambda a, b: a >= b,
     "<": lambda a, b: a < b,
     "<=": lambda a, b: a <= b,
+    "==": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
 }
 Conclusion = tuple[str, str, str, str, int, int, int, int]
 """Migration, run, trigger, action, offset that opened the episode, reassertion, failed, attempted."""
@@ -148,7 +150,7 @@ class Reference:
         undoes = any(w["state"] == "rolling_back" for w in going)
         for trigger in filter(judged, self.rules.triggers):
             n, k = self._window(run, trigger)
-            if n == 0 or n < trigger.min_attempted_rows or not COMPARE[trigger.op](k / n, trigger.threshold):
+            if n == 0 or n < trigger.min_attempted_rows or not COMPARE[trigger.op](k / n, trigger.limit):
                 run.episodes.pop(trigger.id, None)
                 continue
             episode = run.episodes.get(trigger.id)
@@ -171,8 +173,9 @@ class Reference:
 
 def judged(trigger: Trigger) -> bool:
     """Whether the reference judges this trigger."""
-    return trigger.metric == "error_rate" and trigger.for_seconds == 0
+    everywhere = not (trigger.phases or trigger.targets or trigger.migrations or trigger.between or trigger.not_between)
+    return trigger.metric == "error_rate" and trigger.for_seconds == 0 and everywhere
 
 
 def _windows(rules: RuleSet) -> set[float]:
-    return {60.0} | {t.window_seconds for t in rules.triggers if t.metric != "response_time_p95"}
+    return {60.0} | {t.window_seconds for t in rules.triggers if not t.of_target}

@@ -48,7 +48,8 @@ class Rejudged:
         if self.whole:
             return True
         heard_ms = to_milliseconds(decision.decided_at) - self.judged_from_ms
-        health_known = decision.metric != "response_time_p95" or heard_ms > decision.window_seconds * 1000
+        of_target = decision.metric == "response_time_p95" or decision.metric.startswith("target.")
+        health_known = not of_target or heard_ms > decision.window_seconds * 1000
         return health_known and self.knows_run(decision.migration_id, decision.run_id)
 
     def judges_figures(self, metrics: MigrationMetrics) -> bool:

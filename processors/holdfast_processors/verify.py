@@ -79,8 +79,7 @@ def verify_log(
         own = {i: d for i, d in recorded.items() if d.tripped_by.partition == partition}
         end = rejudged.watched_end(None if until is None else until.get(partition), PUBLISHING_MS)
         compared += _compare_decisions(verification, partition, rejudged, own, end)
-        if all(d.engine_version == ENGINE_VERSION for d in own.values()):
-            _compare_figures(verification, partition, rejudged, figures)
+        _compare_figures(verification, partition, rejudged, figures)
     read = set(partitions)
     verification.counts["unjudged"] += sum(d.tripped_by.partition not in read for d in recorded.values())
     if actions is not None:
@@ -157,7 +156,7 @@ def _compare_figures(
         if found.partition != partition:
             continue
         mine = rejudged.figures.get((migration_id, found.last_offset))
-        if not rejudged.judges_figures(found):
+        if found.engine_version != ENGINE_VERSION or not rejudged.judges_figures(found):
             verification.counts["unjudged"] += 1
         elif mine is None or mine.model_dump_json() != found.model_dump_json():
             verification.faults.append(

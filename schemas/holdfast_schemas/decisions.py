@@ -54,6 +54,7 @@ class Decision(Record):
     metric: Metric
     op: Op
     threshold: float
+    """In the metric's unit; of estimated_completion the limit in seconds from the run's start, as ``observed`` is."""
     observed: float | None
     """None when the signal is missing: a missing signal is never a zero."""
     window_seconds: float

@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .identity import LogId, MigrationId, RunId, TargetName, TriggerId
-from .record import Count, Frozen, Record, Seconds, Text, UtcTime
+from .record import Count, Frozen, Record, SchemaVersion, Seconds, Text, UtcTime
 from .states import Mode, RunOutcome, TriggerAction
 from .triggers import Metric, Op
 
-Reading = Literal["ok", "breach", "tripped", "too_few", "absent", "missing", "no_data"]
-"""absent: never seen in this run. missing: was there, went silent. no_data: nothing in the window (yet)."""
+Reading = Literal["ok", "breach", "tripped", "too_few", "absent", "missing", "no_data", "not_judged"]
+"""absent: never seen in this run. missing: was there, went silent. no_data: nothing in the window (yet).
+not_judged: the trigger holds in other phases or hours."""
 
 EstimateState = Literal["measuring", "ready", "overdue", "diverging", "unknown_total", "paused", "done"]
 LiveState = Literal["running", "paused", "rolling_back", "stuck", "dead", "finished"]
@@ -24,6 +25,7 @@ class TriggerReading(Frozen):
     metric: Metric
     op: Op
     threshold: float
+    """In the metric's unit; of estimated_completion the limit in seconds from the run's start, as ``observed`` is."""
     action: TriggerAction
     reading: Reading
     observed: float | None
@@ -47,6 +49,7 @@ class MigrationMetrics(Record):
     """A migration's newest figures. ``average_processing_time`` is seconds a row: busy_seconds / rows_attempted."""
 
     type: Literal["MigrationMetrics"] = "MigrationMetrics"
+    schema_version: SchemaVersion = "1.1"
     migration_id: MigrationId
     run_id: RunId
     target: TargetName | None
@@ -58,6 +61,18 @@ class MigrationMetrics(Record):
     updated_at: UtcTime
     """Log time of the newest record read."""
     current_phase: str | None
+    phase_rows_processed: Count = 0
+    phase_total_rows: Count | None = None
+    liveness: Text = ""
+    """Whether it is alive, stuck (heard, no progress) or dead (not heard), as a verdict."""
+    seconds_since_report: float | None = None
+    """Since a worker that has not ended was last heard; None without one."""
+    seconds_since_progress: float | None = None
+    """Running time since rows were last attempted, processed or undone: a pause is not a stall."""
+    running_seconds: Seconds = 0.0
+    """Time in which a live worker reported state running."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """The newest custom figures that reports carried; of several workers that said one, the mean."""
     rows_processed: Count
     rows_already_done: Count = 0
     total_rows: Count | None
@@ -85,6 +100,7 @@ class MigrationMetrics(Record):
     log_id: LogId | None
     partition: Count
     last_offset: Annotated[int, Field(ge=-1)]
+    engine_version: str | None = None
     refused_records: Count = 0
     """Records of this migration that went to the dead letters."""
 

@@ -116,8 +116,13 @@ class Log:
         values = {"version": version, "rules": text, "rules_hash": rules_hash(text)} | fields
         return self.add(events.TriggersApplied(occurred_at=from_milliseconds(self.now), **values))
 
-    def health(self, milliseconds: float, seq: int, count: int = 10, target: str = "orders") -> LogRecord:
-        sketch = LatencySketch(buckets=(bucket(round(milliseconds * 1e6)),), counts=(count,))
+    def health(
+        self, milliseconds: float | None, seq: int, count: int = 10, target: str = "orders", **fields: Any
+    ) -> LogRecord:
+        """A sample of ``count`` response times of so many milliseconds; None: it carries no response times."""
+        sketch = None
+        if milliseconds is not None:
+            sketch = LatencySketch(buckets=(bucket(round(milliseconds * 1e6)),), counts=(count,))
         return self.add(
             events.HealthSampled(
                 occurred_at=from_milliseconds(self.now),
@@ -125,6 +130,7 @@ class Log:
                 reporter_id=worker_id(99),
                 seq=seq,
                 response_time=sketch,
+                **fields,
             )
         )
 

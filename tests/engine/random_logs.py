@@ -5,11 +5,27 @@ from typing import Any
 from hypothesis import strategies as st
 
 from holdfast_schemas.events import RunClosed, RunFinished
+from holdfast_schemas.triggers import Trigger
 
 from .a_log import Log, error_rule, run_id, worker_id
 
 MIGRATIONS = ("m", "n")
 ACTIONS = ("warn", "pause", "rollback")
+PHASES = (None, "copy", "verify")
+OTHERS = (
+    {"metric": "run.depth", "threshold": 5.0, "op": ">="},
+    {"metric": "run.depth", "threshold": 2.0, "aggregate": "last", "phases": ("copy",), "window_seconds": 12.0},
+    {"metric": "target.lag", "threshold": 1.0, "aggregate": "max"},
+    {"metric": "rows_per_second", "threshold": 50.0, "op": "<", "for_seconds": 5.0},
+    {"metric": "estimated_completion", "threshold": "12:30", "time_zone": "Europe/Berlin"},
+    {"metric": "estimated_completion", "threshold": 90.0, "op": ">="},
+    {"metric": "seconds_since_progress", "threshold": 20.0},
+    {"metric": "seconds_since_report", "threshold": 20.0, "for_seconds": 5.0},
+    {"metric": "running_seconds", "threshold": 30.0, "not_between": "12:00-12:01"},
+    {"metric": "error_rate", "threshold": 0.04, "phases": ("verify", "copy"), "targets": ("orders",)},
+    {"metric": "average_processing_time", "threshold": 0.0, "op": "==", "migrations": ("n",)},
+)
+"""Triggers on other signals, in other places: what the reference leaves to the engine."""
 
 report = st.tuples(
     st.just("progress"),
@@ -20,6 +36,8 @@ report = st.tuples(
     st.sampled_from((0.0, 0.05, 0.1, 0.12, 1.0)),  # share that fails
     st.sampled_from(("running", "running", "running", "paused", "rolling_back")),
     st.sampled_from((0, 0, 0, 1, 4)),  # resumed above the start epoch
+    st.sampled_from(PHASES),
+    st.sampled_from((None, 0.0, 3.0, 9.0)),  # the custom figure `depth`
 )
 other = st.tuples(
     st.sampled_from(("started", "worker_finished", "finished", "closed", "repeat", "garbage", "backwards")),
@@ -40,6 +58,7 @@ rules = st.tuples(
         ),
         max_size=3,
     ),
+    st.lists(st.sampled_from(OTHERS), max_size=3),
 )
 stretch = st.tuples(
     st.just("stretch"),
@@ -53,7 +72,9 @@ stretch = st.tuples(
 )
 time = st.tuples(st.just("time"), st.sampled_from((0.2, 1.0, 1.0, 4.9, 5.0, 31.0, 61.0)))
 ticks = st.tuples(st.just("ticks"), st.integers(1, 12))
-health = st.tuples(st.just("health"), st.sampled_from((100.0, 5000.0)), st.integers(1, 9))
+health = st.tuples(
+    st.just("health"), st.sampled_from((100.0, 5000.0)), st.integers(1, 9), st.sampled_from((None, 0.5, 4.0))
+)
 
 happenings = st.lists(
     st.one_of(stretch, stretch, report, report, other, rules, time, ticks, health), min_size=4, max_size=25
@@ -76,20 +97,26 @@ def _add(log: Log, what: str, values: list[Any]) -> None:
         case "ticks":
             log.ticks(values[0])
         case "health":
-            log.health(values[0], seq=values[1])
+            log.health(values[0], seq=values[1], metrics={} if values[2] is None else {"lag": values[2]})
         case "rules":
-            version, triggers = values
+            version, triggers, others = values
             log.rules(
                 version,
                 *(
                     error_rule(t, action, f"e{i}", window_seconds=w, min_attempted_rows=n, op=op)
                     for i, (t, action, w, n, op) in enumerate(triggers)
                 ),
+                *(
+                    Trigger.model_validate({"id": f"o{i}", "action": "warn", **other}, strict=False)
+                    for i, other in enumerate(others)
+                ),
             )
         case "progress":
-            migration, run, worker, attempted, share, state, resumed = values
-            failed = round(attempted * share)
-            log.progress(attempted, failed, run, worker, migration, state=state, resumed_epoch=run + resumed)
+            migration, run, worker, attempted, share, state, resumed, phase, depth = values
+            log.progress(
+                attempted, round(attempted * share), run, worker, migration, state=state, resumed_epoch=run + resumed,
+                phase=phase, metrics={} if depth is None else {"depth": depth},
+            )  # fmt: skip
         case "stretch":
             migration, run, worker, seconds, attempted, share, resumed = values
             for _ in range(seconds):

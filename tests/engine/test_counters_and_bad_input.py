@@ -106,7 +106,7 @@ def test_a_decision_says_the_same_bytes_again() -> None:
     log = begun()
     log.progress(1000, 120)
     assert [d.model_dump_json() for d in decisions(log)] == [d.model_dump_json() for d in decisions(log)]
-    assert {d.engine_version for d in decisions(log)} == {"1"}
+    assert {d.engine_version for d in decisions(log)} == {"2"}
 
 
 def test_a_foreign_tick_is_refused() -> None:

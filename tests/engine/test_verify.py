@@ -189,9 +189,9 @@ def published_of(records: list[LogRecord]) -> list[Decision]:
 
 
 def _default_triggers() -> tuple[object, ...]:
-    from holdfast_schemas.triggers import DEFAULT_TRIGGERS
+    from holdfast_schemas.triggers import DEFAULT_RULES
 
-    return DEFAULT_TRIGGERS
+    return DEFAULT_RULES.triggers
 
 
 def test_decisions_of_another_engine_version_are_named_not_judged() -> None:
@@ -200,7 +200,7 @@ def test_decisions_of_another_engine_version_are_named_not_judged() -> None:
     old = [decided[0].model_copy(update={"engine_version": "0", "verdict": "as it was said then"}), *decided[1:]]
     result = verify_log(log.records, old)
     assert result.ok, result.faults
-    assert [s.reason for s in result.segments if not s.judged] == ["decided by engine version 0; this is 1"]
+    assert [s.reason for s in result.segments if not s.judged] == ["decided by engine version 0; this is 2"]
 
 
 def test_the_audit_finds_what_has_no_action_two_endings_and_falling_epochs() -> None:

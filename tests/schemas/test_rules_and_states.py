@@ -13,7 +13,6 @@ from holdfast_schemas.triggers import (
     DEFAULT_RULES_TEXT,
     METRIC_UNITS,
     OPS,
-    Metric,
     Op,
     RuleSet,
     Trigger,
@@ -39,19 +38,23 @@ def test_version_zero_is_the_defaults_as_carried() -> None:
 
 
 def test_every_metric_has_a_unit_and_every_op_a_meaning() -> None:
-    assert set(METRIC_UNITS) == set(get_args(Metric))
+    for metric, unit in METRIC_UNITS.items():
+        limit = "6h" if metric == "estimated_completion" else 1.0
+        assert Trigger(id="t", metric=metric, threshold=limit, action="warn").unit == unit
     assert {op: (compare(1.0, 1.0), compare(2.0, 1.0)) for op, compare in OPS.items()} == {
         ">": (False, True),
         ">=": (True, True),
         "<": (False, False),
         "<=": (True, False),
+        "==": (True, False),
+        "!=": (False, True),
     }
     assert set(OPS) == set(get_args(Op))
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"threshold": float("nan")}, {"metric": "vibes"}, {"op": "!="}, {"window_seconds": 0.0}, {"id": "Not OK"}],
+    [{"threshold": float("nan")}, {"metric": "vibes"}, {"op": "<>"}, {"window_seconds": 0.0}, {"id": "Not OK"}],
 )
 def test_a_trigger_that_cannot_be_judged_is_refused(change: dict[str, object]) -> None:
     good = {"id": "t", "metric": "error_rate", "threshold": 0.05, "action": "warn"}

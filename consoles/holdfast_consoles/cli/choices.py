@@ -2,26 +2,24 @@
 
 import getpass
 import os
-import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from holdfast_schemas.clock_times import duration_seconds
 from holdfast_schemas.settings import CONFIG_VARIABLE
-
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def duration(text: str | float) -> float:
     """``30m`` as seconds. Units: ms, s, m, h, d; ``1h30m`` adds up. Raises typer.BadParameter."""
     if isinstance(text, float):  # a default, which is in seconds already
         return text
-    if not re.fullmatch(rf"(?:{_DURATION.pattern})+", text):
-        raise typer.BadParameter(f"{text!r} is not a duration such as 10s, 30m or 2h")
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _DURATION.findall(text))
+    try:
+        seconds = duration_seconds(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     if not seconds:
         raise typer.BadParameter(f"{text!r} is no time at all")
     return seconds

@@ -10,7 +10,7 @@ from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now
 from holdfast_schemas.requests import PersonRequest
 from holdfast_schemas.settings import Settings
-from holdfast_schemas.triggers import DEFAULT_RULES_HASH, DEFAULT_RULES_TEXT, METRIC_UNITS, RuleSet, Trigger, rules_hash
+from holdfast_schemas.triggers import DEFAULT_RULES_HASH, DEFAULT_RULES_TEXT, RuleSet, Trigger, rules_hash
 
 from . import rules_file
 from .asking import asked
@@ -103,13 +103,26 @@ def show(as_json: Json = False) -> None:
         typer.echo(line)
 
 
+RATES = ("error_rate", "average_processing_time")
+
+
 def sentence(trigger: Trigger) -> str:
     """``error-rate-pause: pause when error_rate > 0.05 over 60 s (from 100 rows; missing: warn)``."""
     lasting = f" for {trigger.for_seconds:g} s" if trigger.for_seconds else ""
-    notes = [f"from {trigger.min_attempted_rows} rows", f"missing: {trigger.on_missing}"]
+    notes = [f"from {trigger.min_attempted_rows} rows"] if trigger.metric in RATES else []
+    notes += [trigger.aggregate] if "." in trigger.metric else []
+    notes += [f"missing: {trigger.on_missing}"]
+    for name in ("phases", "targets", "migrations"):
+        notes += [f"{name}: {', '.join(getattr(trigger, name))}"] if getattr(trigger, name) else []
+    notes += [f"between {trigger.between} {trigger.time_zone}"] if trigger.between else []
+    notes += [f"not between {trigger.not_between} {trigger.time_zone}"] if trigger.not_between else []
     notes += ["required"] if trigger.required else []
     notes += ["shadow: recorded, not acted on"] if trigger.mode == "shadow" else []
-    threshold = f"{trigger.threshold:g} {METRIC_UNITS[trigger.metric]}".rstrip()
+    if trigger.metric == "estimated_completion":
+        after = isinstance(trigger.threshold, float)
+        threshold = f"{trigger.threshold} s after the start" if after else f"{trigger.threshold} {trigger.time_zone}"
+    else:
+        threshold = f"{trigger.limit:g} {trigger.unit}".rstrip()
     return (
         f"{trigger.id}: {trigger.action} when {trigger.metric} {trigger.op} {threshold} over "
         f"{trigger.window_seconds:g} s{lasting} ({'; '.join(notes)})"

@@ -4,5 +4,5 @@ The way of a record: engine.step reads it → clock (time is in the log) → eve
 health (health.py) → judging (triggers, deadlines) → decisions and metrics in the output.
 """
 
-ENGINE_VERSION = "1"
-STATE_VERSION = 1
+ENGINE_VERSION = "2"
+STATE_VERSION = 2

@@ -53,5 +53,6 @@ def run_on(state: PartitionState, migration: Migration) -> None:
         if elapsed <= 8000:  # a longer silence is a stall: off the clock of the estimate
             migration.active_ms += elapsed
             for panes in migration.panes.values():
-                panes.at(now).active_ms += elapsed
+                if not panes.phases or migration.phase in panes.phases:
+                    panes.add_active(now, elapsed)
     migration.seen_ms = max(migration.seen_ms, now)

@@ -8,7 +8,7 @@ from holdfast_schemas.record import from_milliseconds
 from holdfast_schemas.triggers import WINDOW_PANES
 
 from .panes import FAST_PANES, SLOW_PANES
-from .rules import display_window
+from .rules import display_panes
 from .state import Migration, PartitionState
 
 ENOUGH_ACTIVE_MS = 3000
@@ -43,7 +43,7 @@ def estimate(state: PartitionState, migration: Migration) -> Estimate:
 
 def _paces(state: PartitionState, migration: Migration) -> list[float]:
     """Rows a millisecond of active time at each scale that has some: a sixth of the window, the window, five of it."""
-    now, panes = state.now or 0, migration.panes[display_window(state)]
+    now, panes = state.now or 0, display_panes(state, migration)
     found = []
     for scale in (FAST_PANES, WINDOW_PANES, SLOW_PANES):
         total = panes.total(now, scale)

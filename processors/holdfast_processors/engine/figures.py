@@ -3,10 +3,13 @@
 from holdfast_schemas.metrics import LiveState, MigrationMetrics, TriggerReading
 from holdfast_schemas.record import from_milliseconds
 
+from . import ENGINE_VERSION
 from .clock import blind
+from .completion import threshold_of
 from .estimator import estimate
+from .liveness import liveness, seconds_since_progress, seconds_since_report, stuck
 from .readings import p95_ms, read
-from .rules import DEFAULT_WINDOW_SECONDS, display_window
+from .rules import DEFAULT_PANES, display_panes
 from .state import Migration, PartitionState
 
 EVERY_MS = 1000
@@ -26,14 +29,7 @@ def live_state(state: PartitionState, migration: Migration) -> LiveState:
         return "rolling_back"
     if not any(w.state == "running" for w in live):
         return "paused"
-    return "stuck" if _stuck(state, migration) and not blind(state) else "running"
-
-
-def _stuck(state: PartitionState, migration: Migration) -> bool:
-    """No progress for longer than the floor and than eight typical gaps, in running time: a pause is not a stall."""
-    judgement = state.rules.judgement
-    longest = max(judgement.stuck_floor_seconds * 1000, judgement.stuck_gap_factor * migration.typical_gap_ms)
-    return migration.running_ms - migration.progressed_running_ms > longest
+    return "stuck" if stuck(state, migration) and not blind(state) else "running"
 
 
 def due(state: PartitionState, migration: Migration) -> bool:
@@ -48,8 +44,9 @@ def due(state: PartitionState, migration: Migration) -> bool:
 def figures(state: PartitionState, migration: Migration) -> MigrationMetrics:
     """The figures now."""
     now = state.now or 0
-    panes = migration.panes[display_window(state)]
-    total = panes.total(now)
+    panes = display_panes(state, migration)
+    total = panes.window(now)
+    live = live_state(state, migration)
     attempted, processed = migration.total_of("rows_attempted"), migration.total_of("rows_processed")
     busy = sum(w.busy_seconds for w in migration.workers.values())
     estimated = estimate(state, migration)
@@ -60,11 +57,20 @@ def figures(state: PartitionState, migration: Migration) -> MigrationMetrics:
         run_id=migration.run_id,
         target=migration.target,
         mode=migration.mode,
-        state=live_state(state, migration),
+        state=live,
         outcome=migration.finished,
         start_time=from_milliseconds(migration.started_ms),
         updated_at=from_milliseconds(now),
         current_phase=migration.phase,
+        phase_rows_processed=sum(
+            w.phase_rows_processed for w in migration.workers.values() if w.phase == migration.phase
+        ),
+        phase_total_rows=migration.phase_total_rows,
+        liveness=liveness(state, migration, live),
+        seconds_since_report=seconds_since_report(state, migration),
+        seconds_since_progress=seconds_since_progress(state, migration),
+        running_seconds=migration.running_ms / 1000,
+        metrics=_custom(migration),
         rows_processed=processed,
         rows_already_done=migration.rows_already_done,
         total_rows=migration.total_rows,
@@ -77,7 +83,7 @@ def figures(state: PartitionState, migration: Migration) -> MigrationMetrics:
         error_rate=total.k / total.n if total.n else None,
         rows_per_second=total.rows * 1000 / total.active_ms if total.active_ms else None,
         batch_duration_p95_ms=p95_ms(panes.samples(now)),
-        response_time_p95_ms=p95_ms(target.panes[DEFAULT_WINDOW_SECONDS].samples(now)) if target else None,
+        response_time_p95_ms=p95_ms(target.panes[DEFAULT_PANES].samples(now)) if target else None,
         estimated_completion=estimated.expected,
         estimate=estimated,
         workers=len(migration.workers),
@@ -90,13 +96,25 @@ def figures(state: PartitionState, migration: Migration) -> MigrationMetrics:
         log_id=state.log_id,
         partition=state.partition,
         last_offset=state.position - 1,
+        engine_version=ENGINE_VERSION,
         refused_records=migration.refused_records,
     )
+
+
+def _custom(migration: Migration) -> dict[str, float]:
+    """The newest value of each custom figure; of several workers that said one, the mean."""
+    said: dict[str, list[float]] = {}
+    for worker in migration.workers.values():
+        for name, value in worker.metrics.items():
+            said.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in sorted(said.items())}
 
 
 def _readings(state: PartitionState, migration: Migration) -> list[TriggerReading]:
     found = []
     for trigger in state.rules.triggers:
+        if not trigger.concerns(migration.migration_id, migration.target):
+            continue
         seen = read(state, migration, trigger, scales=True)
         breach = migration.triggers[trigger.id].breach
         tripped = seen.reading == "breach" and breach is not None and breach.decided_ms is not None
@@ -105,7 +123,7 @@ def _readings(state: PartitionState, migration: Migration) -> list[TriggerReadin
                 trigger_id=trigger.id,
                 metric=trigger.metric,
                 op=trigger.op,
-                threshold=trigger.threshold,
+                threshold=threshold_of(trigger, migration),
                 action=trigger.action,
                 reading="tripped" if tripped else seen.reading,
                 observed=seen.observed,

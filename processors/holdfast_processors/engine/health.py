@@ -5,6 +5,9 @@ from holdfast_schemas.events import HealthSampled
 from .rules import prepare_target
 from .state import PartitionState, Target
 
+MANY_REPORTERS = 32
+SILENT_MS = 3_600_000
+
 
 def sampled(state: PartitionState, event: HealthSampled) -> None:
     """Take one sample; (reporter_id, seq) drops repeats."""
@@ -15,11 +18,27 @@ def sampled(state: PartitionState, event: HealthSampled) -> None:
         prepare_target(state, target)
     if event.seq <= target.seqs.get(event.reporter_id, 0):
         return
-    target.seqs[event.reporter_id] = event.seq
+    target.seqs[event.reporter_id], target.heard_ms[event.reporter_id] = event.seq, now
+    _forget_reporters(target, now)
     target.sampled_ms = now
-    if event.response_time is not None:
+    if (
+        event.response_time is not None
+    ):  # an empty one says: the reporter lives, and nobody asked the application anything
+        target.response_ms = now
+        buckets = event.response_time.live()
         for panes in target.panes.values():
-            panes.sample(now, event.response_time.live())
+            panes.sample(now, buckets)
+    for name in event.metrics:
+        target.metrics_ms[name] = now
+    for panes in target.panes.values():
+        panes.gauge(now, event.metrics)
+
+
+def _forget_reporters(target: Target, now: int) -> None:
+    """Each start of a reporter is a new one: let go of those that no repeat can come from any more."""
+    if len(target.heard_ms) > MANY_REPORTERS:
+        for silent in [i for i, heard_ms in target.heard_ms.items() if now - heard_ms > SILENT_MS]:
+            del target.heard_ms[silent], target.seqs[silent]
 
 
 def forget(state: PartitionState) -> None:

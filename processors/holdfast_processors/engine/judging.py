@@ -6,13 +6,17 @@ from holdfast_schemas.record import from_milliseconds
 from holdfast_schemas.states import TriggerAction
 from holdfast_schemas.triggers import SEVERITY, Trigger
 
-from . import ENGINE_VERSION
+from . import ENGINE_VERSION, verdicts
 from .clock import blind
+from .completion import threshold_of
 from .estimator import estimate
-from .readings import Seen, read
+from .readings import by_report, read
 from .records import LogRecord
-from .rules import display_window
+from .rules import display_panes
+from .seen import Seen
 from .state import Episode, Migration, PartitionState, TriggerState
+
+SILENCE = "seconds_since_report"
 
 
 def judge(state: PartitionState, migration: Migration, record: LogRecord, *, at_tick: bool) -> list[Decision]:
@@ -21,6 +25,8 @@ def judge(state: PartitionState, migration: Migration, record: LogRecord, *, at_
         return []
     decisions = []
     for trigger in state.rules.triggers:
+        if not (at_tick or by_report(trigger)) or not trigger.concerns(migration.migration_id, migration.target):
+            continue
         memory = migration.triggers[trigger.id]
         seen = read(state, migration, trigger)
         if (decision := _breach(state, migration, trigger, memory, seen, record)) is not None:
@@ -40,7 +46,9 @@ def _applies(state: PartitionState, migration: Migration, trigger: Trigger) -> b
     """Protocol 6 and 17: own counters only while a worker runs (and not after the end); an undo is judged to warn only."""
     if migration.rolling_back() and trigger.action != "warn":
         return False
-    if trigger.metric == "response_time_p95":
+    if trigger.metric == SILENCE:
+        return migration.finished is None and not blind(state)
+    if trigger.of_target:
         return migration.finished is not None or migration.running(state.now or 0, state.dead_after_ms)
     return migration.finished is None and migration.running(state.now or 0, state.dead_after_ms)
 
@@ -58,7 +66,11 @@ def _breach(
     if episode is None:
         episode = memory.breach = Episode(record.offset, now, migration.running_ms)
     if episode.decided_ms is None:
-        if migration.running_ms - episode.opened_running_ms < trigger.for_seconds * 1000:
+        # `for` counts running time, so that a pause that worked ripens nothing; silence runs by no worker's time.
+        lasted = (
+            now - episode.opened_ms if trigger.metric == SILENCE else migration.running_ms - episode.opened_running_ms
+        )
+        if lasted < trigger.for_seconds * 1000:
             return None
     elif now - episode.decided_ms < state.rules.judgement.reassert_seconds * 1000:
         return None
@@ -73,7 +85,9 @@ def _missing(
 ) -> Decision | None:
     """Protocol 5: a signal that was there and went silent; decides once, never beyond the trigger's own action."""
     now = state.now or 0
-    if trigger.metric == "response_time_p95":
+    if trigger.metric == SILENCE:
+        return None  # its signal is the silence
+    if trigger.of_target:
         silent = seen.reading == "missing" and migration.finished is None
     else:
         silent = (
@@ -90,9 +104,9 @@ def _missing(
     if migration.rolling_back() and action != "warn":
         return None  # protocol 17
     memory.missing = Episode(record.offset, now, migration.running_ms, now)
-    if trigger.metric != "response_time_p95":
-        heard = max(w.heard_ms for w in migration.workers.values())
-        seen = Seen("missing", f"{trigger.metric} missing for {(now - heard) / 1000:.0f} s (no worker is heard)")
+    if not trigger.of_target:
+        silent_ms = now - max(w.heard_ms for w in migration.workers.values())
+        seen = Seen("missing", lambda: verdicts.unheard(trigger, silent_ms))
     return _decision(state, migration, trigger, "missing", action, seen, memory.missing, record)
 
 
@@ -134,7 +148,7 @@ def _decision(
         action=action,
         metric=trigger.metric,
         op=trigger.op,
-        threshold=trigger.threshold,
+        threshold=threshold_of(trigger, migration),
         observed=seen.observed if kind == "breach" else None,
         window_seconds=trigger.window_seconds,
         k=seen.k,
@@ -158,7 +172,7 @@ UNNAMED_LOG = "00000000-0000-0000-0000-000000000000"
 
 
 def _snapshot(state: PartitionState, migration: Migration) -> MetricsSnapshot:
-    total = migration.panes[display_window(state)].total(state.now or 0)
+    total = display_panes(state, migration).window(state.now or 0)
     return MetricsSnapshot(
         rows_processed=migration.total_of("rows_processed"),
         total_rows=migration.total_rows,

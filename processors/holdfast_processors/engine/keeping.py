@@ -77,13 +77,13 @@ def _plain(part: Any) -> dict[str, Any]:
     for each in fields(part):
         value = getattr(part, each.name)
         if each.name == "panes":
-            found["panes"] = {str(window): panes.packed() for window, panes in value.items()}
+            found["panes"] = {key: panes.packed() for key, panes in value.items()}
         elif each.name in ("workers", "triggers"):
             found[each.name] = {name: _plain(inner) for name, inner in value.items()}
         elif each.name in ("breach", "missing"):
             if value is not None:
                 found[each.name] = _plain(value)
-        elif value != each.default:
+        elif value != each.default and value != {}:
             found[each.name] = value
     return found
 
@@ -98,11 +98,13 @@ def _migration(raw: dict[str, Any], offset: int) -> Migration:
 
 
 def _target(raw: dict[str, Any]) -> Target:
+    if "response_ms" not in raw and "metrics_ms" not in raw:  # state version 1 knew response times alone
+        raw["response_ms"] = raw["sampled_ms"]
     return Target(**raw | {"panes": _panes(raw)})
 
 
-def _panes(raw: Mapping[str, Any]) -> dict[float, Panes]:
-    return {float(window): Panes.unpacked(packed) for window, packed in raw["panes"].items()}
+def _panes(raw: Mapping[str, Any]) -> dict[str, Panes]:
+    return {key: Panes.unpacked(packed) for key, packed in raw["panes"].items()}
 
 
 def _episode(name: str, value: Any) -> Any:

@@ -5,11 +5,13 @@ of its log time, whatever interval it covers: one that an outage held back count
 late, never lost, and the engine needs no clock but the log's).
 """
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from holdfast_schemas.sketch import Buckets, merge
 from holdfast_schemas.triggers import WINDOW_PANES
+
+from .gauges import Gauge
 
 FAST_PANES = WINDOW_PANES // 6
 SLOW_PANES = WINDOW_PANES * 5
@@ -43,42 +45,81 @@ class Pane:
         self.busy_microseconds += other.busy_microseconds
         self.active_ms += other.active_ms
 
+    def packed(self) -> tuple[int, ...]:
+        """The sums in the order of the fields."""
+        return (
+            self.n, self.k, self.kk, self.kn, self.nn, self.reports, self.rows, self.busy_microseconds, self.active_ms
+        )  # fmt: skip
+
 
 @dataclass(slots=True)
 class Panes:
     """The panes of one window length; only panes in which something happened exist."""
 
     width_ms: int
+    phases: tuple[str, ...] = ()
+    """Only what was reported in these phases is in them; empty: in any."""
     counts: dict[int, Pane] = field(default_factory=dict)
     older: dict[int, Pane] = field(default_factory=dict)
     sketches: dict[int, Buckets] = field(default_factory=dict)
+    gauges: dict[str, Gauge] = field(default_factory=dict)
+    """Of each custom figure that a trigger asks for, by its name."""
+    _newest: int = -1
+    _window: Pane = field(default_factory=Pane)
+    """The sums over the window that ends in pane ``_newest``: kept in step, or made anew when time has moved on."""
 
     @classmethod
-    def of(cls, window_seconds: float) -> "Panes":
-        return cls(width_ms=max(1, round(window_seconds * 1000 / WINDOW_PANES)))
+    def of(cls, window_seconds: float, phases: tuple[str, ...] = ()) -> "Panes":
+        return cls(max(1, round(window_seconds * 1000 / WINDOW_PANES)), phases)
 
-    def at(self, now_ms: int) -> Pane:
-        """The pane of this moment; what left the window is made coarse, what no window reaches is let go."""
+    def add(self, now_ms: int, more: Pane) -> None:
+        """Add to this moment's pane; what left the window is made coarse, what no window reaches is let go."""
         index = now_ms // self.width_ms
         pane = self.counts.get(index)
         if pane is None:
             self._age(index)
             pane = self.counts[index] = Pane()
-        return pane
+        pane.add(more)
+        if index == self._newest:
+            self._window.add(more)
+
+    def add_active(self, now_ms: int, milliseconds: int) -> None:
+        """Add active time to this moment's pane."""
+        index = now_ms // self.width_ms
+        if index == self._newest and (pane := self.counts.get(index)) is not None:
+            pane.active_ms += milliseconds
+            self._window.active_ms += milliseconds
+        else:
+            self.add(now_ms, Pane(active_ms=milliseconds))
 
     def sample(self, now_ms: int, buckets: Buckets) -> None:
         """Add latencies to this moment's pane; those that left the window are let go."""
         index = now_ms // self.width_ms
-        if index not in self.sketches:
+        kept = self.sketches.get(index)
+        if kept is None:
             for old in [i for i in self.sketches if i <= index - WINDOW_PANES]:
                 del self.sketches[old]
-        merge(self.sketches.setdefault(index, {}), buckets)
+            kept = self.sketches[index] = {}
+        merge(kept, buckets)
+
+    def gauge(self, now_ms: int, figures: dict[str, float]) -> None:
+        """Take the figures in that a trigger asks for."""
+        for name, gauge in self.gauges.items():
+            if (value := figures.get(name)) is not None:
+                gauge.add(now_ms // self.width_ms, value)
 
     def _age(self, index: int) -> None:
         for old in [i for i in self.counts if i <= index - WINDOW_PANES]:
             self.older.setdefault(old // COARSE, Pane()).add(self.counts.pop(old))
         for old in [i for i in self.older if (i + 1) * COARSE <= index - SLOW_PANES + 1]:
             del self.older[old]
+
+    def window(self, now_ms: int) -> Pane:
+        """The sums over the window up to this moment; not to be changed."""
+        index = now_ms // self.width_ms
+        if index != self._newest:
+            self._window, self._newest = self.total(now_ms), index
+        return self._window
 
     def total(self, now_ms: int, panes: int = WINDOW_PANES) -> Pane:
         """The sums over the newest ``panes`` panes up to this moment."""
@@ -107,23 +148,29 @@ class Panes:
         self.counts.clear()
         self.older.clear()
         self.sketches.clear()
+        self.gauges = {name: Gauge() for name in self.gauges}
+        self._newest = -1
 
     def packed(self) -> list[Any]:
         """As plain arrays: the smallest JSON that is still read by eye."""
         return [
             self.width_ms,
-            [[i, *astuple(p)] for i, p in self.counts.items()],
-            [[i, *astuple(p)] for i, p in self.older.items()],
+            [[i, *p.packed()] for i, p in self.counts.items()],
+            [[i, *p.packed()] for i, p in self.older.items()],
             [[i, list(b), list(b.values())] for i, b in self.sketches.items()],
+            self.phases,
+            {name: gauge.packed() for name, gauge in self.gauges.items()},
         ]
 
     @classmethod
     def unpacked(cls, packed: list[Any]) -> "Panes":
-        """The inverse of ``packed``."""
-        width_ms, counts, older, sketches = packed
+        """The inverse of ``packed``; state version 1 had neither phases nor gauges."""
+        width_ms, counts, older, sketches, phases, gauges = packed if len(packed) > 4 else (*packed, (), {})
         return cls(
             width_ms,
+            tuple(phases),
             {i: Pane(*sums) for i, *sums in counts},
             {i: Pane(*sums) for i, *sums in older},
             {i: dict(zip(buckets, n, strict=True)) for i, buckets, n in sketches},
+            {name: Gauge.unpacked(values) for name, values in gauges.items()},
         )

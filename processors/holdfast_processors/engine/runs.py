@@ -10,6 +10,7 @@ from holdfast_schemas.events import (
     WorkerFinished,
 )
 
+from .panes import Pane
 from .records import Rejection
 from .rules import prepare
 from .state import Migration, PartitionState, TriggerState, Worker
@@ -107,19 +108,19 @@ def progressed(state: PartitionState, migration: Migration, event: ProgressRepor
     counts = not first_sight and not worker.baseline_due
     worker.baseline_due = False
     if counts and event.resumed_epoch >= migration.resumed_epoch and event.state != "rolling_back":
+        reports = 1 if attempted else 0
+        pane = Pane(
+            attempted, failed, failed * failed, failed * attempted, attempted * attempted, reports, processed,
+            round(busy * 1e6),
+        )  # fmt: skip
         for panes in migration.panes.values():
-            pane = panes.at(now)
-            if attempted:
-                pane.n += attempted
-                pane.k += failed
-                pane.kk += failed * failed
-                pane.kn += failed * attempted
-                pane.nn += attempted * attempted
-                pane.reports += 1
-            pane.rows += processed
-            pane.busy_microseconds += round(busy * 1e6)
+            if panes.phases and event.phase not in panes.phases:
+                continue
+            panes.add(now, pane)
             if event.batch_duration is not None:
                 panes.sample(now, event.batch_duration.live())
+            if panes.gauges:
+                panes.gauge(now, event.metrics)
     if processed or attempted or event.rows_undone > worker.rows_undone:
         _progress_made(migration)
     _take(worker, event, now)
@@ -147,10 +148,13 @@ def _take(worker: Worker, event: ProgressReported, now: int) -> None:
     worker.rows_processed, worker.rows_attempted = event.rows_processed, event.rows_attempted
     worker.error_count, worker.rows_undone = event.error_count, event.rows_undone
     worker.busy_seconds, worker.applied_epoch = event.busy_seconds, event.applied_epoch
+    worker.phase, worker.phase_rows_processed = event.phase, event.phase_rows_processed
+    if event.metrics:
+        worker.metrics = worker.metrics | event.metrics
 
 
 def _take_run(migration: Migration, event: ProgressReported) -> None:
-    migration.phase = event.phase
+    migration.phase, migration.phase_total_rows = event.phase, event.phase_total_rows
     if event.total_rows is not None:
         migration.total_rows, migration.total_is_estimate = event.total_rows, event.total_is_estimate
     if event.start_epoch is not None:

@@ -26,6 +26,10 @@ class Worker:
     busy_seconds: float = 0.0
     applied_epoch: int = 0
     outcome: WorkerOutcome | None = None
+    phase: str | None = None
+    phase_rows_processed: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Custom figures, as its newest report said them."""
     baseline_due: bool = False
     """After a gap in the log: the next report is a baseline, its rows are in no window."""
 
@@ -72,8 +76,10 @@ class Migration:
     total_is_estimate: bool = False
     rows_already_done: int = 0
     phase: str | None = None
+    phase_total_rows: int | None = None
     workers: dict[str, Worker] = field(default_factory=dict)
-    panes: dict[float, Panes] = field(default_factory=dict)
+    panes: dict[str, Panes] = field(default_factory=dict)
+    """By scope.panes_key."""
     triggers: dict[str, TriggerState] = field(default_factory=dict)
     running_ms: int = 0
     active_ms: int = 0
@@ -111,7 +117,14 @@ class Target:
     offset: int = -1
     """Always -1: a target is kept in the partition's record, at the partition's offset."""
     seqs: dict[str, int] = field(default_factory=dict)
-    panes: dict[float, Panes] = field(default_factory=dict)
+    """The newest sample's seq of each reporter."""
+    heard_ms: dict[str, int] = field(default_factory=dict)
+    """When each reporter was last heard."""
+    response_ms: int | None = None
+    """When response times were last sampled, or that there were none."""
+    metrics_ms: dict[str, int] = field(default_factory=dict)
+    """When each custom figure was last sampled."""
+    panes: dict[str, Panes] = field(default_factory=dict)
 
 
 class PartitionState:

@@ -2,7 +2,7 @@
 
 import math
 
-from holdfast_schemas.triggers import METRIC_UNITS, Trigger
+from holdfast_schemas.triggers import Trigger
 
 Z95 = 1.959963984540054
 
@@ -36,21 +36,41 @@ def seconds(value: float) -> str:
 
 
 def threshold(trigger: Trigger) -> str:
-    unit = METRIC_UNITS[trigger.metric]
-    return f"{trigger.threshold:g}" + (f" {unit}" if unit else "")
+    return f"{trigger.limit:g} {trigger.unit}".rstrip()
 
 
-def compared(trigger: Trigger, observed: float, k: int | None, n: int | None, *, breach: bool) -> str:
+def op(trigger: Trigger, *, breach: bool) -> str:
+    return trigger.op if breach else f"not {trigger.op}"
+
+
+def compared(trigger: Trigger, observed: float, note: str, *, breach: bool, windowed: bool = True) -> str:
     """The verdict on a signal that is there."""
-    unit = METRIC_UNITS[trigger.metric]
-    shown = told_apart(observed, trigger.threshold) + (f" {unit}" if unit else "")
-    op = trigger.op if breach else f"not {trigger.op}"
-    counts = ""
-    if k is not None and n:
-        counts = f" ({k:,} of {n:,}; lower bound {wilson_lower(k, n):.3f})"
-    elif n is not None:
-        counts = f" ({n:,} samples)"
-    return f"{trigger.metric} {shown} {op} {threshold(trigger)} over {seconds(trigger.window_seconds)}{counts}"
+    shown = f"{told_apart(observed, trigger.limit)} {trigger.unit}".rstrip()
+    over = f" over {seconds(trigger.window_seconds)}" if windowed else ""
+    ending = f" ({note})" if note else ""
+    return f"{trigger.metric} {shown} {op(trigger, breach=breach)} {threshold(trigger)}{over}{ending}"
+
+
+def share(k: int | None, n: int | None) -> str:
+    """`412 of 4,960; lower bound 0.076`; empty where the signal is no share."""
+    return f"{k:,} of {n:,}; lower bound {wilson_lower(k, n):.3f}" if k is not None and n else ""
+
+
+def samples(n: int) -> str:
+    return f"{n:,} samples"
+
+
+def heard(live: int, workers: int) -> str:
+    return f"{live} of {workers} workers heard"
+
+
+def completed_by(trigger: Trigger, observed: str, limit: str, window_seconds: float, note: str, *, breach: bool) -> str:
+    """The verdict on an estimated completion: moments, not numbers."""
+    return f"{trigger.metric} {observed} {op(trigger, breach=breach)} {limit} over {seconds(window_seconds)} ({note})"
+
+
+def too_short(active_ms: int, needed_seconds: float) -> str:
+    return f"running too short ({active_ms / 1000:.0f} of {seconds(needed_seconds)})"
 
 
 def too_few(n: int, needed: int) -> str:
@@ -63,6 +83,10 @@ def absent(trigger: Trigger) -> str:
 
 def missing(trigger: Trigger, silent_ms: int) -> str:
     return f"{trigger.metric} missing for {silent_ms / 1000:.0f} s (was seen in this run)"
+
+
+def unheard(trigger: Trigger, silent_ms: int) -> str:
+    return f"{trigger.metric} missing for {silent_ms / 1000:.0f} s (no worker is heard)"
 
 
 def no_data(trigger: Trigger) -> str:
