@@ -2,19 +2,30 @@
 
 import logging
 import threading
+import time
 
+from .figures import Figures
 from .ledger import AWAY, Ledger
 
 log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 0.5
 AWAY_SECONDS = 1.0
+FORGET_EVERY_SECONDS = 60.0
 
 
 class Executor:
-    """Looks for what is due twice a second, and wakes the relay when something was done."""
+    """Looks for what is due twice a second, and wakes the relay when something was done.
 
-    def __init__(self, ledger: Ledger, wake: threading.Event, partitions: int) -> None:
+    In between the ledger forgets what is older than ``keep_days``: a batch a turn while there is some, else each minute.
+    """
+
+    def __init__(
+        self, ledger: Ledger, wake: threading.Event, partitions: int, keep_days: int, figures: Figures
+    ) -> None:
         self._ledger = ledger
+        self._keep_days = keep_days
+        self._figures = figures
+        self._forget_at = 0.0
         self._wake = wake
         self._partitions = partitions
 
@@ -24,8 +35,16 @@ class Executor:
             try:
                 if self._ledger.deadlines(self._partitions):
                     self._wake.set()
+                self._forget()
             except AWAY as error:
                 log.warning("deadlines wait: %s", error)
                 self._ledger.close()
                 stop.wait(AWAY_SECONDS)
         self._ledger.close()
+
+    def _forget(self) -> None:
+        if time.monotonic() < self._forget_at:
+            return
+        deleted = self._ledger.delete_old(self._keep_days)
+        self._figures.deleted(action=deleted.actions, run=deleted.runs, worker=deleted.workers)
+        self._forget_at = 0.0 if deleted.more else time.monotonic() + FORGET_EVERY_SECONDS

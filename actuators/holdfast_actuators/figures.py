@@ -12,6 +12,7 @@ class Figures:
         self.relayed = 0
         self._taken: dict[str, int] = {}
         self._notifications = dict.fromkeys(("sent", "retried", "given_up", "failed"), 0)
+        self._deleted = dict.fromkeys(("action", "run", "worker"), 0)
         self._partitions = 0
         self._renewed = 0
         self._ledger_missing: str | None = "not connected yet"
@@ -24,6 +25,11 @@ class Figures:
     def notification(self, result: str) -> None:
         """One try of a notification: sent, retried or given_up; failed: a bug kept it from being tried."""
         self._notifications[result] += 1
+
+    def deleted(self, **rows: int) -> None:
+        """Rows that the ledger forgot, by table."""
+        for table, count in rows.items():
+            self._deleted[table] += count
 
     def beat(self, partitions: int, renewed: int, ledger_missing: str | None) -> None:
         """A beat went out to each partition."""
@@ -58,4 +64,7 @@ class Figures:
         name = "holdfast_actuator_notifications_total"
         lines.append(f"# HELP {name} Tries of notifications, by what became of them.\n# TYPE {name} counter\n")
         lines += [f'{name}{{result="{result}"}} {count}\n' for result, count in self._notifications.items()]
+        name = "holdfast_actuator_ledger_rows_deleted_total"
+        lines.append(f"# HELP {name} Rows older than keep_days that were deleted, by table.\n# TYPE {name} counter\n")
+        lines += [f'{name}{{table="{table}"}} {count}\n' for table, count in self._deleted.items()]
         return "".join(lines)

@@ -203,7 +203,7 @@ class Intake:
         if topic is topics.decisions:
             self._ledger.decide(record, assigned.broker_ms)
         elif topic is topics.requests:
-            self._ledger.request(record, message.timestamp()[1])
+            self._ledger.request(record, message.timestamp()[1], assigned.broker_ms)
         else:
             self._ledger.run_record(record)
         self._figures.taken(topic.name)

@@ -81,7 +81,7 @@ class _Service:
         partitions = relaying.partitions(topics.events)
         intake = Intake(settings, _ledger(settings, partitions), beating, wake, self._figures)
         relay = Relay(_ledger(settings), relaying, settings.kafka.topic_prefix, wake, self._figures)
-        executor = Executor(_ledger(settings, partitions), wake, partitions)
+        executor = Executor(_ledger(settings, partitions), wake, partitions, settings.ledger.keep_days, self._figures)
         server = web.serve(
             settings.actuator.web_host, settings.actuator.web_port, self._figures.not_ready, self._figures.text
         )

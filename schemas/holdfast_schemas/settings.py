@@ -22,6 +22,7 @@ from .states import Mode, OnGuardLoss
 from .transport.security import KafkaSettings
 
 CONFIG_VARIABLE = "HOLDFAST_CONFIG"
+KEEP_DAYS_MIN, KEEP_DAYS_MAX = 98, 36_500
 PositiveSeconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
 
@@ -117,6 +118,18 @@ class LedgerSettings(Section):
     dsn: SecretStr = SecretStr("")
     """A libpq connection string. Empty: the actuator refuses to start and says so."""
     schema_name: Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]{0,40}$")] = "holdfast"
+    keep_days: int = 120
+    """What is final is deleted after so long; always longer than its topics hold it, else a replay would find it new."""
+
+    @field_validator("keep_days")
+    @classmethod
+    def _is_longer_than_the_topics(cls, days: int) -> int:
+        if KEEP_DAYS_MIN <= days <= KEEP_DAYS_MAX:
+            return days
+        raise ValueError(
+            f"allowed are {KEEP_DAYS_MIN} to {KEEP_DAYS_MAX} days: decisions and requests stay on their topics for 90,"
+            " and for up to 7 more until the broker drops their segment"
+        )
 
 
 class TargetSettings(Section):

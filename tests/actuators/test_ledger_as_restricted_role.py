@@ -18,6 +18,10 @@ from .test_notifications import (
     told,
 )
 from .test_people import test_a_pause_with_an_end_ends, test_freeze_holds_everything_and_new_runs
+from .test_retention import (
+    test_a_decision_that_comes_again_after_its_row_was_deleted_does_not_act,
+    test_a_run_id_that_was_forgotten_may_be_used_anew,
+)
 from .test_rollback import test_a_silent_undo_goes_to_another_worker_under_a_higher_token
 from .test_rules import test_rules_get_the_next_version_and_are_sent_until_every_watched_names_them
 from .test_service import actuator, publisher, test_a_decision_goes_through_and_a_sigkill_doubles_nothing
@@ -26,8 +30,10 @@ __all__ = [
     "actuator",
     "publisher",
     "test_a_decision_goes_through_and_a_sigkill_doubles_nothing",
+    "test_a_decision_that_comes_again_after_its_row_was_deleted_does_not_act",
     "test_a_pause_with_an_end_ends",
     "test_a_receiver_that_is_away_gets_the_newest_when_it_is_back",
+    "test_a_run_id_that_was_forgotten_may_be_used_anew",
     "test_a_silent_undo_goes_to_another_worker_under_a_higher_token",
     "test_a_warning_is_told_in_words_and_with_the_command_to_type_next",
     "test_freeze_holds_everything_and_new_runs",

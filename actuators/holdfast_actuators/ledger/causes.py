@@ -16,6 +16,7 @@ from .effects import settle
 from .entry import FREEZE_LOCK, Entry
 from .rows import MigrationRow, RunRow
 
+REQUEST_AGE_SECONDS_MAX = int(topics.requests.config["retention.ms"]) / 1000
 RULES_LOCK = 0x52554C45
 """Advisory lock ("RULE"): versions are given out one at a time."""
 
@@ -64,14 +65,29 @@ def _change(entry: Entry, m: MigrationRow, run: RunRow | None, desired: Desired,
     return entry.desire(m, desired, by, reason, undo_by=None)
 
 
-def request(entry: Entry, asked: PersonRequest) -> None:
-    """A person's request."""
-    if asked.kind == "apply_triggers":
+def request(entry: Entry, asked: PersonRequest, age_seconds: float = 0.0) -> None:
+    """A person's request, read so long after the broker wrote it."""
+    if age_seconds > REQUEST_AGE_SECONDS_MAX:
+        _expired(entry, asked, age_seconds)
+    elif asked.kind == "apply_triggers":
         _apply_triggers(entry, asked)
     elif asked.kind in ("freeze", "unfreeze"):
         _freeze(entry, asked)
     else:
         _about_one(entry, asked)
+
+
+def _expired(entry: Entry, asked: PersonRequest, age_seconds: float) -> None:
+    """Its topic should have dropped it, and the ledger may have forgotten what became of it: it is not done again."""
+    if asked.migration_id is not None:
+        entry.lock(asked.migration_id)
+    if entry.known(asked.request_id):
+        return
+    reason = f"{age_seconds / 86_400:.0f} days old when it was read; at most {REQUEST_AGE_SECONDS_MAX / 86_400:g} are allowed"
+    entry.open(
+        asked.request_id, "request", asked.kind, "expired", actor=asked.actor, reason=reason,
+        migration_id=asked.migration_id, body=asked.model_dump_json(exclude={"rules"}),
+    )  # fmt: skip
 
 
 def _about_one(entry: Entry, asked: PersonRequest) -> None:

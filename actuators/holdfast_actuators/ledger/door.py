@@ -17,7 +17,7 @@ from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
 from ..policy import on_the_brokers_clock
-from . import attendance, causes, deadlines, listening, roles, schema
+from . import attendance, causes, deadlines, listening, retention, roles, schema
 from .entry import Entry
 from .notifications import Notifications
 from .rows import OutboxRow, RulesInForce
@@ -109,10 +109,14 @@ class Ledger:
         with self._entry() as entry:
             causes.decide(entry, decision, broker_ms)
 
-    def request(self, request: PersonRequest, logged_ms: int) -> None:
-        """Take in a person's request, which the broker wrote at ``logged_ms``."""
+    def request(self, request: PersonRequest, logged_ms: int, broker_ms: int | None = None) -> None:
+        """Take in a person's request, which the broker wrote at ``logged_ms``.
+
+        ``broker_ms``: the newest broker time read on its partition; unless given, the request is read as it comes.
+        """
+        age_seconds = 0.0 if broker_ms is None else (broker_ms - logged_ms) / 1000
         with self._entry() as entry:
-            causes.request(entry, on_the_brokers_clock(request, from_milliseconds(logged_ms)))
+            causes.request(entry, on_the_brokers_clock(request, from_milliseconds(logged_ms)), age_seconds)
 
     def run_record(self, record: RunnerRecord) -> None:
         """Take in what a runner says."""
@@ -152,6 +156,11 @@ class Ledger:
             with self._entry() as entry:
                 done += deadlines.check(entry, migration_id)
         return done
+
+    def delete_old(self, keep_days: int) -> retention.Deleted:
+        """Forget one batch of what is older than ``keep_days``."""
+        with self.db.transaction():
+            return retention.delete_old(self.db, self._schema, keep_days)
 
     def beat(self, listening_on: Collection[int]) -> RulesInForce:
         """Write to the ledger (the lease rests on it being writable), and read which rules are in force.

@@ -18,7 +18,7 @@ GRANTS: Mapping[str, tuple[str, ...]] = {
     "notification": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "notified": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "outbox": ("SELECT", "INSERT", "DELETE"),
-    "rules": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "rules": ("SELECT", "INSERT", "UPDATE"),
     "run": ("SELECT", "INSERT", "UPDATE", "DELETE"),
     "schema_version": ("SELECT",),
     "watched": ("SELECT", "INSERT", "UPDATE"),
