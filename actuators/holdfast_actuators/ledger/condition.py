@@ -14,10 +14,10 @@ from .entry import OPEN
 
 @dataclass(frozen=True)
 class TableSize:
-    """A table with its indexes."""
+    """A table with its indexes; ``rows`` is None where this role may not read it."""
 
     table: str
-    rows: int
+    rows: int | None
     bytes: int
 
 
@@ -30,7 +30,7 @@ class Condition:
     tables: list[TableSize]
     oldest_action_at: datetime | None
     open_actions: int
-    records_owed: int
+    records_owed: int | None
 
 
 def read(db: psycopg.Connection, schema: str) -> Condition:
@@ -53,11 +53,11 @@ def _read(db: psycopg.Connection, schema: str) -> tuple[list[TableSize], datetim
     with db.transaction():
         db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         found = db.execute(
-            "SELECT relname, pg_total_relation_size(c.oid) FROM pg_catalog.pg_class c"
+            "SELECT relname, pg_total_relation_size(c.oid), has_table_privilege(c.oid, 'SELECT') FROM pg_catalog.pg_class c"
             " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE nspname = %s AND relkind = 'r' ORDER BY 1",
             (schema,),
         ).fetchall()
-        tables = [TableSize(table, _rows(db, schema, table), size) for table, size in found]
+        tables = [TableSize(table, _rows(db, schema, table) if may else None, size) for table, size, may in found]
         query = sql.SQL("SELECT min(recorded_at), count(*) FILTER (WHERE state = ANY(%s)) FROM {}")
         row = db.execute(query.format(sql.Identifier(schema, "action")), (list(OPEN),)).fetchone()
     assert row is not None

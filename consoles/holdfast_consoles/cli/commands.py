@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import dead_letters, services, topics, triggers
+from . import dead_letters, ledger, services, topics, triggers
 from .choices import use_config
 from .explain import explain
 from .history import history
@@ -40,5 +40,6 @@ services.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(ledger.app, name="ledger")
 for command in (status, watch, history, explain, pause, resume, rollback, override, verify, replay):
     app.command()(command)
