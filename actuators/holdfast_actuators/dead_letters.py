@@ -17,7 +17,7 @@ LIMIT_BYTES = 4 * 1024 * 1024
 
 def send_dead_letter(publisher: Publisher, prefix: str, message: Message, why: Undecodable) -> None:
     """Deliver the message to the dead letters; only then may its offset be committed. Raises NotDelivered."""
-    log.warning("dead letter from %s-%s@%s: %s", message.topic(), message.partition(), message.offset(), why)
+    log.warning("dead letter from %s-%s@%s: %s", message.topic(), message.partition(), message.offset(), why.reason)
     headers = dead_letter_headers(
         str(message.topic()),
         message.partition() or 0,

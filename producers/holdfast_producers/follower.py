@@ -154,7 +154,7 @@ class KafkaFollower:
                 else:
                     self._hearing.heard(decode(topics.control, _bytes(value), None, check_key=False))
         except Undecodable as why:
-            log.warning("%s@%s is read past: %s", message.topic(), offset, why)
+            log.warning("%s@%s is read past: %s", message.topic(), offset, why.reason)
 
     def _read_tombstone(self, message: Message) -> None:
         headers = dict(message_headers(message))

@@ -20,6 +20,7 @@ from ..policy import on_the_brokers_clock
 from . import attendance, causes, deadlines, listening, retention, roles, schema
 from .entry import Entry
 from .notifications import Notifications
+from .refusals import in_one_line
 from .rows import OutboxRow, RulesInForce
 
 BROKEN: tuple[type[Exception], ...] = (
@@ -73,7 +74,7 @@ class Ledger:
             )
             db.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(self._schema)))
         except psycopg.Error as error:
-            raise LedgerUnreachable(str(error).strip().splitlines()[0]) from None
+            raise LedgerUnreachable(in_one_line(error)) from None
         self._connection = db
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ from psycopg import sql
 from holdfast_schemas.errors import LedgerUnreachable
 from holdfast_schemas.states import Outcome
 
+from .refusals import in_one_line
+
 
 @dataclass(frozen=True)
 class LedgerOutcome:
@@ -34,5 +36,5 @@ def outcomes(dsn: str, schema_name: str) -> tuple[list[LedgerOutcome], int]:
             ).fetchall()
             owed = db.execute(sql.SQL("SELECT count(*) FROM {}.outbox").format(schema)).fetchone()
     except psycopg.Error as error:
-        raise LedgerUnreachable(str(error).strip().splitlines()[0]) from None
+        raise LedgerUnreachable(in_one_line(error)) from None
     return [LedgerOutcome(*row) for row in rows], int(owed[0]) if owed else 0

@@ -51,7 +51,7 @@ class Newest:
         try:
             state = decode(topics.control, as_bytes(value), check_key=False)
         except Undecodable as why:  # a newer release's: what older ones said still stands
-            log.warning("control-%s@%s is left out: %s", message.partition(), message.offset(), why)
+            log.warning("control-%s@%s is left out: %s", message.partition(), message.offset(), why.reason)
             return
         before = self.desired.get(name)
         if before is None or state.epoch > before.epoch:

@@ -170,7 +170,7 @@ class Processor:
             self.durability.decided(topics.metrics, record.partition, metrics)
         if output.rejected is not None:
             self.figures.dead_letters += 1
-            log.warning("dead letter: %s", output.rejected.error, extra={"partition": record.partition})
+            log.warning("dead letter from %d@%d: %s", record.partition, record.offset, output.rejected.reason)
             prefix = self._settings.kafka.topic_prefix
             self.durability.outgoing(dead_letter(prefix, self._events, record, output.rejected))
         self.durability.touched(owned, output.touched, output.urgent)

@@ -7,7 +7,10 @@ from .tree import HoldfastError
 
 
 class Undecodable(HoldfastError):
-    """A record's bytes cannot be read as its topic's contract. Goes byte for byte to the dead letters."""
+    """A record's bytes cannot be read as its topic's contract. Goes byte for byte to the dead letters.
+
+    Its text quotes what was found there; a log names the ``reason`` only.
+    """
 
     reason: str = "undecodable"
 

@@ -131,7 +131,7 @@ def received_from(topic: Topic[T], message: Message) -> Received[T] | None:
     try:
         record = decode(topic, _bytes(value), None if key is None else _bytes(key), check_key=False)
     except Undecodable as why:
-        log.warning("%s-%s@%s is left out: %s", message.topic(), message.partition(), message.offset(), why)
+        log.warning("%s-%s@%s is left out: %s", message.topic(), message.partition(), message.offset(), why.reason)
         return None
     headers = dict(message_headers(message))
     return Received(record, message.partition() or 0, message.offset() or 0, message.timestamp()[1], headers)
