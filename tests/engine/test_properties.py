@@ -67,6 +67,8 @@ def test_a_replay_from_any_kept_states_gives_the_same_decisions_and_state(
         found = [d.model_dump_json() for d in output.decisions]
         due = [d.model_dump_json() for d in whole[offset].decisions if offset >= taken.get(d.migration_id, 0)]
         assert found == due  # what the kept states already include was decided, and durable, before they were
+        figures = [m.model_dump_json() for m in output.metrics]
+        assert figures == [m.model_dump_json() for m in whole[offset].metrics if offset >= taken.get(m.migration_id, 0)]
 
 
 @given(happenings)

@@ -270,8 +270,9 @@ def test_stuck_and_dead_are_told_apart_each_with_its_verdict() -> None:
     dead.ticks(32)
     newest = {name: judge(log)[1][-1].metrics[-1] for name, log in (("stuck", stuck), ("dead", dead))}
     assert {name: m.state for name, m in newest.items()} == {"stuck": "stuck", "dead": "dead"}
-    assert newest["stuck"].liveness == "stuck: seconds_since_progress 63 s > 60 s (1 of 1 workers heard)"
+    assert newest["stuck"].liveness == "stuck: seconds_since_progress 62 s > 60 s (1 of 1 workers heard)"
     assert newest["dead"].liveness == "dead: seconds_since_report 33 s > 30 s (0 of 1 workers heard)"
+    assert newest["dead"].seconds_since_progress == 0  # silence is no stall: the newest report was of progress
     alive = judge(stuck)[1][12].metrics[-1]
     assert alive.liveness.startswith("alive: seconds_since_report 1 s, seconds_since_progress")
 

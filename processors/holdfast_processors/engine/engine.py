@@ -24,6 +24,7 @@ from .judging import judge
 from .records import LogRecord, Output, Rejection
 from .state import PARTITION_KEY, Migration, PartitionState
 
+OF_A_RUN = (WorkerEvent, RunFinished, RunClosed)
 ERROR_CHARACTERS = 1_000
 """Of what is said of a record that cannot be used: it may quote what a stranger sent."""
 
@@ -39,7 +40,7 @@ def step(state: PartitionState, record: LogRecord) -> Output:
         if not replayed:
             output.rejected = Rejection(why.reason, str(why)[:ERROR_CHARACTERS])
         return output
-    if isinstance(event, WorkerEvent | RunFinished | RunClosed):
+    if isinstance(event, OF_A_RUN):
         _run_event(state, event, record, output)
     elif not replayed:
         _broadcast(state, event, record, output)
@@ -100,10 +101,10 @@ def _run_event(
 
 def _worker_event(state: PartitionState, migration: Migration, event: WorkerEvent) -> Rejection | None:
     match event:
-        case RunStarted():
-            runs.started(state, migration, event)
         case ProgressReported():
             return runs.progressed(state, migration, event)
+        case RunStarted():
+            runs.started(state, migration, event)
         case WorkerFinished():
             runs.worker_finished(state, migration, event)
         case ErrorReported():
@@ -132,10 +133,9 @@ def _deadlines(state: PartitionState, record: LogRecord, output: Output) -> None
 def _judge(state: PartitionState, migration: Migration, record: LogRecord, output: Output, *, at_tick: bool) -> None:
     if migration.closed_ms is not None:
         return
-    memory = [(t.breach is not None, t.missing is not None) for t in migration.triggers.values()]
-    decisions = judge(state, migration, record, at_tick=at_tick)
+    decisions, changed = judge(state, migration, record, at_tick=at_tick)
     output.decisions += decisions
-    if decisions or memory != [(t.breach is not None, t.missing is not None) for t in migration.triggers.values()]:
+    if decisions or changed:  # kept at once: an episode that is forgotten would be decided on again
         output.urgent.add(migration.migration_id)
     output.touched.add(migration.migration_id)
     if due(state, migration):

@@ -20,14 +20,17 @@ def live_state(state: PartitionState, migration: Migration) -> LiveState:
     now = state.now or 0
     if migration.finished is not None:
         return "finished"
-    if migration.workers and all(w.outcome is not None for w in migration.workers.values()):
-        return "finished"  # as far as the workers say; the ledger's word follows
-    live = [w for w in migration.workers.values() if w.live(now, state.dead_after_ms)]
+    workers = migration.workers.values()
+    live = [w for w in workers if w.outcome is None and now - w.heard_ms <= state.dead_after_ms]
     if not live:
-        return "dead" if migration.workers and not blind(state) else "running"
+        if not migration.workers:
+            return "running"
+        if all(w.outcome is not None for w in workers):
+            return "finished"  # as far as the workers say; the ledger's word follows
+        return "running" if blind(state) else "dead"
     if any(w.state == "rolling_back" for w in live):
         return "rolling_back"
-    if not any(w.state == "running" for w in live):
+    if not migration.running(now, state.dead_after_ms):
         return "paused"
     return "stuck" if stuck(state, migration) and not blind(state) else "running"
 
@@ -45,7 +48,7 @@ def figures(state: PartitionState, migration: Migration) -> MigrationMetrics:
     """The figures now."""
     now = state.now or 0
     panes = display_panes(state, migration)
-    total = panes.window(now)
+    total = panes.total(now)
     live = live_state(state, migration)
     attempted, processed = migration.total_of("rows_attempted"), migration.total_of("rows_processed")
     busy = sum(w.busy_seconds for w in migration.workers.values())
@@ -112,10 +115,11 @@ def _custom(migration: Migration) -> dict[str, float]:
 
 def _readings(state: PartitionState, migration: Migration) -> list[TriggerReading]:
     found = []
-    for trigger in state.rules.triggers:
+    for rule in state.judged:
+        trigger = rule.trigger
         if not trigger.concerns(migration.migration_id, migration.target):
             continue
-        seen = read(state, migration, trigger, scales=True)
+        seen = read(state, migration, rule, scales=True)
         breach = migration.triggers[trigger.id].breach
         tripped = seen.reading == "breach" and breach is not None and breach.decided_ms is not None
         found.append(

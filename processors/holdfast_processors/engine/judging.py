@@ -10,7 +10,7 @@ from . import ENGINE_VERSION, verdicts
 from .clock import blind
 from .completion import threshold_of
 from .estimator import estimate
-from .readings import by_report, read
+from .readings import breaches, read
 from .records import LogRecord
 from .rules import display_panes
 from .seen import Seen
@@ -19,21 +19,33 @@ from .state import Episode, Migration, PartitionState, TriggerState
 SILENCE = "seconds_since_report"
 
 
-def judge(state: PartitionState, migration: Migration, record: LogRecord, *, at_tick: bool) -> list[Decision]:
-    """Judge every trigger of one migration at this record. Decisions in the order of the rules, losers marked."""
+def judge(
+    state: PartitionState, migration: Migration, record: LogRecord, *, at_tick: bool
+) -> tuple[list[Decision], bool]:
+    """Judge every trigger of one migration at this record: the decisions, and whether an episode opened or closed.
+
+    Decisions are in the order of the rules, losers marked.
+    """
+    decisions: list[Decision] = []
     if migration.closed_ms is not None or _watch_window_over(state, migration):
-        return []
-    decisions = []
-    for trigger in state.rules.triggers:
-        if not (at_tick or by_report(trigger)) or not trigger.concerns(migration.migration_id, migration.target):
+        return decisions, False
+    changed = False
+    for rule in state.judged if at_tick else state.judged_by_report:
+        if rule.placed and not rule.trigger.concerns(migration.migration_id, migration.target):
             continue
-        memory = migration.triggers[trigger.id]
-        seen = read(state, migration, trigger)
-        if (decision := _breach(state, migration, trigger, memory, seen, record)) is not None:
+        memory = migration.triggers[rule.trigger.id]
+        before = memory.breach, memory.missing
+        if not at_tick and not breaches(state, migration, rule):
+            memory.breach = None
+            changed = changed or before[0] is not None
+            continue
+        seen = read(state, migration, rule)
+        if (decision := _breach(state, migration, rule.trigger, memory, seen, record)) is not None:
             decisions.append(decision)
-        if at_tick and (decision := _missing(state, migration, trigger, memory, seen, record)) is not None:
+        if at_tick and (decision := _missing(state, migration, rule.trigger, memory, seen, record)) is not None:
             decisions.append(decision)
-    return _severest_acts(decisions)
+        changed = changed or before != (memory.breach, memory.missing)
+    return _severest_acts(decisions), changed
 
 
 def _watch_window_over(state: PartitionState, migration: Migration) -> bool:
@@ -172,7 +184,7 @@ UNNAMED_LOG = "00000000-0000-0000-0000-000000000000"
 
 
 def _snapshot(state: PartitionState, migration: Migration) -> MetricsSnapshot:
-    total = display_panes(state, migration).window(state.now or 0)
+    total = display_panes(state, migration).total(state.now or 0)
     return MetricsSnapshot(
         rows_processed=migration.total_of("rows_processed"),
         total_rows=migration.total_rows,

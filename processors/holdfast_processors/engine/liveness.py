@@ -11,8 +11,8 @@ def seconds_since_report(state: PartitionState, migration: Migration) -> float |
 
 
 def seconds_since_progress(state: PartitionState, migration: Migration) -> float | None:
-    """Running time since rows were last attempted, processed or undone: a pause is not a stall."""
-    return (migration.running_ms - migration.progressed_running_ms) / 1000
+    """Reported running time since rows were last attempted, processed or undone: neither a pause nor silence is a stall."""
+    return max(0, migration.reported_running_ms - migration.progressed_running_ms) / 1000
 
 
 def heard_workers(state: PartitionState, migration: Migration) -> tuple[int, int]:

@@ -64,9 +64,12 @@ class Panes:
     sketches: dict[int, Buckets] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     """Of each custom figure that a trigger asks for, by its name."""
-    _newest: int = -1
-    _window: Pane = field(default_factory=Pane)
-    """The sums over the window that ends in pane ``_newest``: kept in step, or made anew when time has moved on."""
+    _totals_at: int = -1
+    _totals: dict[int, Pane] = field(default_factory=dict)
+    """The sums that were asked for, by their panes, as long as they end in pane ``_totals_at``: kept in step."""
+    _sampled: int = -1
+    _samples: Buckets = field(default_factory=dict)
+    """The same for the latencies."""
 
     @classmethod
     def of(cls, window_seconds: float, phases: tuple[str, ...] = ()) -> "Panes":
@@ -78,17 +81,19 @@ class Panes:
         pane = self.counts.get(index)
         if pane is None:
             self._age(index)
+            self._totals_at = -1  # aging rounds the slow window's edge: a sum from before would not be met again in a replay
             pane = self.counts[index] = Pane()
         pane.add(more)
-        if index == self._newest:
-            self._window.add(more)
+        for total in self._totals.values() if index == self._totals_at else ():
+            total.add(more)
 
     def add_active(self, now_ms: int, milliseconds: int) -> None:
         """Add active time to this moment's pane."""
         index = now_ms // self.width_ms
-        if index == self._newest and (pane := self.counts.get(index)) is not None:
+        if index == self._totals_at and (pane := self.counts.get(index)) is not None:
             pane.active_ms += milliseconds
-            self._window.active_ms += milliseconds
+            for total in self._totals.values():
+                total.active_ms += milliseconds
         else:
             self.add(now_ms, Pane(active_ms=milliseconds))
 
@@ -101,6 +106,8 @@ class Panes:
                 del self.sketches[old]
             kept = self.sketches[index] = {}
         merge(kept, buckets)
+        if index == self._sampled:
+            merge(self._samples, buckets)
 
     def gauge(self, now_ms: int, figures: dict[str, float]) -> None:
         """Take the figures in that a trigger asks for."""
@@ -114,17 +121,15 @@ class Panes:
         for old in [i for i in self.older if (i + 1) * COARSE <= index - SLOW_PANES + 1]:
             del self.older[old]
 
-    def window(self, now_ms: int) -> Pane:
-        """The sums over the window up to this moment; not to be changed."""
-        index = now_ms // self.width_ms
-        if index != self._newest:
-            self._window, self._newest = self.total(now_ms), index
-        return self._window
-
     def total(self, now_ms: int, panes: int = WINDOW_PANES) -> Pane:
-        """The sums over the newest ``panes`` panes up to this moment."""
-        first = now_ms // self.width_ms - panes
-        total = Pane()
+        """The sums over the newest ``panes`` panes up to this moment; not to be changed."""
+        last = now_ms // self.width_ms
+        if last != self._totals_at:
+            self._totals, self._totals_at = {}, last
+        elif (known := self._totals.get(panes)) is not None:
+            return known
+        first = last - panes
+        total = self._totals[panes] = Pane()
         for index, pane in self.counts.items():
             if index > first:
                 total.add(pane)
@@ -135,7 +140,15 @@ class Panes:
         return total
 
     def samples(self, now_ms: int, panes: int = WINDOW_PANES) -> Buckets:
-        """The latencies of the newest ``panes`` panes, merged."""
+        """The latencies of the newest ``panes`` panes, merged; not to be changed."""
+        if panes != WINDOW_PANES:
+            return self._merged(now_ms, panes)
+        index = now_ms // self.width_ms
+        if index != self._sampled:
+            self._samples, self._sampled = self._merged(now_ms, panes), index
+        return self._samples
+
+    def _merged(self, now_ms: int, panes: int) -> Buckets:
         first = now_ms // self.width_ms - panes
         merged: Buckets = {}
         for index, buckets in self.sketches.items():
@@ -149,7 +162,7 @@ class Panes:
         self.older.clear()
         self.sketches.clear()
         self.gauges = {name: Gauge() for name in self.gauges}
-        self._newest = -1
+        self._totals_at = self._sampled = -1
 
     def packed(self) -> list[Any]:
         """As plain arrays: the smallest JSON that is still read by eye."""

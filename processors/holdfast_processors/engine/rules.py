@@ -10,7 +10,7 @@ from holdfast_schemas.triggers import RuleSet, Trigger, rules_hash
 from .gauges import Gauge
 from .panes import Panes
 from .records import Rejection
-from .scope import panes_key
+from .rule import panes_key
 from .state import Migration, PartitionState, Target, TriggerState
 
 DEFAULT_WINDOW_SECONDS = 60.0

@@ -15,11 +15,13 @@ from .records import Rejection
 from .rules import prepare
 from .state import Migration, PartitionState, TriggerState, Worker
 
+WITH_START_EPOCH = (ProgressReported, RunStarted)
+
 
 def admit(state: PartitionState, event: WorkerEvent, offset: int) -> tuple[Migration | None, Rejection | None]:
     """The run that this event belongs to; a new one where the log shows one. (None, None): a repeat, dropped."""
     migration = state.migrations.get(event.migration_id)
-    start_epoch = event.start_epoch if isinstance(event, RunStarted | ProgressReported) else None
+    start_epoch = event.start_epoch if isinstance(event, WITH_START_EPOCH) else None
     if migration is None:
         return _begin(state, event, start_epoch, offset), None
     if event.run_id != migration.run_id:
@@ -123,6 +125,7 @@ def progressed(state: PartitionState, migration: Migration, event: ProgressRepor
                 panes.gauge(now, event.metrics)
     if processed or attempted or event.rows_undone > worker.rows_undone:
         _progress_made(migration)
+    migration.reported_running_ms = migration.running_ms
     _take(worker, event, now)
     _take_run(migration, event)
     return None
@@ -136,6 +139,14 @@ def _progress_made(migration: Migration) -> None:
 
 
 def _backwards(worker: Worker, event: ProgressReported) -> str | None:
+    if (
+        event.rows_processed >= worker.rows_processed
+        and event.rows_attempted >= worker.rows_attempted
+        and event.error_count >= worker.error_count
+        and event.rows_undone >= worker.rows_undone
+        and event.busy_seconds >= worker.busy_seconds
+    ):
+        return None
     for name in ("rows_processed", "rows_attempted", "error_count", "rows_undone", "busy_seconds"):
         was, found = getattr(worker, name), getattr(event, name)
         if found < was:

@@ -21,8 +21,3 @@ def not_judged(state: PartitionState, migration: Migration, trigger: Trigger) ->
         return None
     when = "outside" if trigger.between is not None else "between"
     return f"{trigger.metric} not judged {when} {hours} {trigger.time_zone}"
-
-
-def panes_key(trigger: Trigger) -> str:
-    """The panes that a trigger reads: of its window, and of its phases where it has any."""
-    return "@".join((str(trigger.window_seconds), *sorted(trigger.phases)))

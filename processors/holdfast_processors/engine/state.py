@@ -7,6 +7,7 @@ from holdfast_schemas.states import Mode, RunOutcome, WorkerOutcome, WorkerState
 from holdfast_schemas.triggers import DEFAULT_RULES, DEFAULT_RULES_HASH, RuleSet
 
 from .panes import Panes
+from .rule import compiled
 
 PARTITION_KEY = "~partition"
 TARGET_PREFIX = "~target/"
@@ -84,6 +85,8 @@ class Migration:
     running_ms: int = 0
     active_ms: int = 0
     seen_ms: int = 0
+    reported_running_ms: int = 0
+    """``running_ms`` at the newest report: what has passed since is silence, not a stall."""
     progressed_running_ms: int = 0
     """``running_ms`` when rows were last attempted, processed or undone."""
     typical_gap_ms: int = 0
@@ -101,7 +104,10 @@ class Migration:
 
     def running(self, now_ms: int, dead_after_ms: float) -> bool:
         """Whether a live worker reports state running."""
-        return any(w.state == "running" and w.live(now_ms, dead_after_ms) for w in self.workers.values())
+        for worker in self.workers.values():  # called for every record: a generator would cost more than it does
+            if worker.state == "running" and worker.outcome is None and now_ms - worker.heard_ms <= dead_after_ms:
+                return True
+        return False
 
     def rolling_back(self) -> bool:
         """Whether a worker that has not ended takes the run back."""
@@ -136,7 +142,7 @@ class PartitionState:
         self.started = False
         self.kept_offset = -1
         self.log_id: str | None = None
-        self.rules: RuleSet = DEFAULT_RULES
+        self.rules = DEFAULT_RULES
         self.rules_version = 0
         self.rules_hash = DEFAULT_RULES_HASH
         self.now: int | None = None
@@ -147,8 +153,15 @@ class PartitionState:
         self.targets: dict[str, Target] = {}
 
     @property
-    def dead_after_ms(self) -> float:
-        return self.rules.judgement.dead_after_seconds * 1000
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return self._rules
+
+    @rules.setter
+    def rules(self, rules: RuleSet) -> None:
+        self._rules, self.judged = rules, compiled(rules)
+        self.judged_by_report = tuple(rule for rule in self.judged if rule.by_report)
+        self.dead_after_ms = rules.judgement.dead_after_seconds * 1000
 
     def fresh_targets(self) -> tuple[str, ...]:
         """Targets whose newest sample is recent enough to judge by."""
