@@ -15,7 +15,7 @@ def test_help_names_every_command(holdfast: Holdfast) -> None:
     assert ran.code == 0
     for name in (
         "processor", "actuator", "demo", "status", "history", "explain", "pause", "resume", "rollback", "topics",
-        "triggers", "dead-letters", "verify", "replay",
+        "triggers", "dead-letters", "ledger", "verify", "replay",
     ):  # fmt: skip
         assert f"  {name} " in ran.out
 
