@@ -8,7 +8,7 @@ from pydantic import BaseModel, SecretStr
 
 from holdfast_consoles.cli import rules_file
 from holdfast_schemas.settings import Settings, variables
-from holdfast_schemas.triggers import DEFAULT_TRIGGERS, JudgementSettings, Trigger
+from holdfast_schemas.triggers import DEFAULT_RULES, JudgementSettings, Trigger
 
 PAGE = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
 ROWS = dict(re.findall(r"^\| `(HOLDFAST_\w+)` \| (.*?) \|", PAGE, re.M))
@@ -44,7 +44,10 @@ def test_the_example_of_a_rule_set_is_one_and_shows_every_key_with_its_default(t
     path.write_text(EXAMPLE)
     rules = rules_file.read(path)
     raw = tomllib.loads(EXAMPLE)
-    assert set(raw["triggers"][0]) == set(Trigger.model_fields)
+    unset = {name for name, field in Trigger.model_fields.items() if field.default is None}  # TOML has no null
+    assert set(raw["triggers"][0]) == set(Trigger.model_fields) - unset
+    for name in unset:
+        assert f"# {name} = " in EXAMPLE
     assert set(raw["judgement"]) == set(JudgementSettings.model_fields)
-    assert rules.triggers == DEFAULT_TRIGGERS[:1]
+    assert rules.triggers == DEFAULT_RULES.triggers[:1]
     assert rules.judgement == JudgementSettings()

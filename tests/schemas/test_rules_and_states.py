@@ -54,7 +54,21 @@ def test_every_metric_has_a_unit_and_every_op_a_meaning() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"threshold": float("nan")}, {"metric": "vibes"}, {"op": "<>"}, {"window_seconds": 0.0}, {"id": "Not OK"}],
+    [
+        {"threshold": "06:00"},
+        {"metric": "estimated_completion", "threshold": "soon"},
+        {"metric": "run.Depth"},
+        {"metric": "other.depth"},
+        {"between": "9-17"},
+        {"between": "09:00-17:00", "not_between": "12:00-13:00"},
+        {"time_zone": "Mars/Olympus"},
+        {"targets": ("Not OK",)},
+        {"threshold": float("nan")},
+        {"metric": "vibes"},
+        {"op": "<>"},
+        {"window_seconds": 0.0},
+        {"id": "Not OK"},
+    ],
 )
 def test_a_trigger_that_cannot_be_judged_is_refused(change: dict[str, object]) -> None:
     good = {"id": "t", "metric": "error_rate", "threshold": 0.05, "action": "warn"}
