@@ -23,6 +23,7 @@ from tests.schemas.samples import AT, LATER, SAMPLES, VERDICT
 [LEASE] = SAMPLES["leases"]
 assert isinstance(METRICS, MigrationMetrics)
 [READING] = METRICS.triggers
+QUIET = "2 ok, 1 absent, 1 no data"
 
 
 def guard(renewed: bool = True, seconds_ago: float = 1.0) -> Guard:
@@ -62,7 +63,7 @@ def test_a_row_tells_epoch_state_progress_rate_end_trigger_and_guard() -> None:
     assert cells.name == "orders#7"
     assert cells.state == "running"
     assert cells.progress == "2.3 % of 200,000"
-    assert cells.rate == "400 rows/s"
+    assert cells.rate == "400"
     assert cells.ends == "13:30 (12:00–13:30)"
     assert cells.trigger == f"pause: {VERDICT}"
     assert cells.guard == "held"
@@ -73,12 +74,14 @@ def test_a_row_tells_epoch_state_progress_rate_end_trigger_and_guard() -> None:
     [
         (one(desired="pause"), "state", "running, pause requested"),
         (one(total_rows=None), "progress", "4,558 rows"),
-        (one(rows_per_second=None), "rate", "no rows/s yet"),
+        (one(rows_per_second=None), "rate", "absent"),
         (one(estimate=Estimate(state="unknown_total")), "ends", "unknown total"),
         (one(estimate=Estimate(state="done", expected=LATER)), "ends", "ended 13:30"),
         (one(estimate=Estimate(state="diverging", expected=LATER)), "ends", "13:30 (now–open)"),
         (one(estimate=Estimate(state="ready", expected=AT + timedelta(days=2))), "ends", "Mar 03 12:00 (now–open)"),
+        (one(estimate=Estimate(state="ready", earliest=LATER, expected=LATER, latest=LATER)), "ends", "13:30"),
         (one(triggers=()), "trigger", "no trigger"),
+        (one(triggers=[reading(reading=r) for r in ("ok", "absent", "ok", "no_data")]), "trigger", QUIET),
         (one(mode="observe"), "guard", "OBSERVED"),
         (one(state="finished", outcome="rolled_back"), "state", "rolled back"),
         (one(state="finished", outcome="completed"), "guard", "–"),
@@ -116,7 +119,17 @@ def test_the_board_shows_the_rows_the_selected_one_in_full_and_the_keys() -> Non
     text = shown([one("a"), one("b")], Pressing(selected="b"), "pause of b#8 is effective")
     lines = text.splitlines()
     assert lines[0] == "head"
-    assert lines[1].split() == ["migration", "state", "progress", "rate", "ends", "(UTC)", "worst", "trigger", "guard"]
+    assert lines[1].split() == [
+        "migration",
+        "state",
+        "progress",
+        "rows/s",
+        "ends",
+        "(UTC)",
+        "worst",
+        "trigger",
+        "guard",
+    ]
     assert lines[2].startswith("a#7")
     assert lines[3].startswith("b#7")
     assert "b#7  running" in text

@@ -1,5 +1,6 @@
 """The live view as rich shows it: a row a migration, the selected one in full, what is typed, what was answered. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from .shown import printable_text
 from .situation import Situation
 from .status import OBSERVED, lines
 
-GRAVITY = {"tripped": 5, "breach": 4, "missing": 3, "no_data": 2, "too_few": 2, "absent": 1, "ok": 0}
+GRAVITY = {"tripped": 3, "breach": 2, "missing": 1}
 """How bad a trigger's reading is; of two alike the one with the severer action is shown."""
 STYLES = {"dead": "bold red", "stuck": "bold red", "paused": "yellow", "rolling_back": "magenta", "running": "green"}
 ANSWERS_SHOWN = 3
@@ -54,7 +55,7 @@ def row(one: Situation, at: datetime) -> Row:
         one.name,
         one.state(),
         _progress(figures),
-        "" if over else figure(figures.rows_per_second, "rows/s"),
+        "" if over else figure(figures.rows_per_second),
         _ends(figures.estimate, at),
         "" if over else _worst(figures.triggers),
         guard,
@@ -79,16 +80,17 @@ def board(
     detail = detail[: max(room - 3, 0)]
     first, last = _visible(seen, selected, room - len(detail))
     middle: list[RenderableType] = [_table(seen[first:last], selected, at)] if seen else [Text(wait)]
+    empty = [Text("")] * (room - len(detail) - (last - first))  # so that the keys stand on the last line
     if (hidden := len(seen) - (last - first)) > 0:
         head += f"   {hidden} more: scroll"
-    return Group(Text(head, style="bold", no_wrap=True, overflow="ellipsis"), *middle, *detail, *below)
+    return Group(Text(head, style="bold", no_wrap=True, overflow="ellipsis"), *middle, *detail, *empty, *below)
 
 
 def _table(seen: Sequence[Situation], selected: Situation | None, at: datetime) -> Table:
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style="underline")
-    for name, ratio in (("migration", 4), ("state", 3), ("progress", 4), ("rate", 2), ("ends (UTC)", 3)):
+    for name, ratio in (("migration", 4), ("state", 3), ("progress", 3), ("rows/s", 1), ("ends (UTC)", 3)):
         table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
-    table.add_column("worst trigger", ratio=6, no_wrap=True, overflow="ellipsis")
+    table.add_column("worst trigger", ratio=7, no_wrap=True, overflow="ellipsis")
     table.add_column("guard", width=8, no_wrap=True, overflow="ellipsis")
     for one in seen:
         cells = row(one, at)
@@ -149,7 +151,8 @@ def _ends(found: Estimate, at: datetime) -> str:
         return f"ended {_short(found.expected, at)}"
     earliest = "now" if found.earliest is None else _short(found.earliest, at)
     latest = "open" if found.latest is None else _short(found.latest, at)
-    return f"{_short(found.expected, at)} ({earliest}–{latest})"
+    expected = _short(found.expected, at)
+    return expected if earliest == expected == latest else f"{expected} ({earliest}–{latest})"
 
 
 def _short(then: datetime, at: datetime) -> str:
@@ -158,7 +161,13 @@ def _short(then: datetime, at: datetime) -> str:
 
 
 def _worst(triggers: Sequence[TriggerReading]) -> str:
+    """The gravest verdict; where none is grave, how many triggers read what."""
     if not triggers:
         return "no trigger"
-    worst = max(triggers, key=lambda one: (GRAVITY[one.reading], SEVERITY[one.action]))
-    return f"{worst.action}: {worst.verdict}"
+    worst = max(triggers, key=lambda one: (GRAVITY.get(one.reading, 0), SEVERITY[one.action]))
+    if worst.reading in GRAVITY:
+        return f"{worst.action}: {worst.verdict}"
+    return ", ".join(
+        f"{number} {reading.replace('_', ' ')}"
+        for reading, number in Counter(t.reading for t in triggers).most_common()
+    )
