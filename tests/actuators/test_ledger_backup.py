@@ -1,5 +1,7 @@
 """A ledger in use is dumped by pg_dump and restored by pg_restore, with the commands of docs/ledger.md."""
 
+import re
+import shlex
 import subprocess
 import threading
 import uuid
@@ -23,6 +25,7 @@ from .conftest import MIGRATION, SCHEMA, Bench
 from .roles import as_role, new_role
 
 pytestmark = pytest.mark.postgres
+PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 
 
 @pytest.fixture
@@ -36,14 +39,19 @@ def restored(postgres: PostgresServer) -> Iterator[str]:
         db.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def dump(dsn: str, file: Path) -> None:
-    command = [programs() / "pg_dump", "--format=custom", f"--schema={SCHEMA}", f"--file={file}", f"--dbname={dsn}"]
-    subprocess.run(command, check=True, timeout=60)
+def run_as_documented(program: str, dsn: str, folder: Path) -> None:
+    """The page's command, with its $HOLDFAST_LEDGER__DSN, in a folder where it leaves or finds ledger.dump."""
+    [line] = re.findall(rf"^{program} .*$", PAGE, re.M)
+    name, *arguments = shlex.split(line.replace("$HOLDFAST_LEDGER__DSN", dsn))
+    subprocess.run([programs() / name, *arguments], cwd=folder, check=True, timeout=60)
 
 
-def restore(file: Path, dsn: str) -> None:
-    command = [programs() / "pg_restore", "--exit-on-error", "--single-transaction", f"--dbname={dsn}", file]
-    subprocess.run(command, check=True, timeout=60)
+def dump(dsn: str, folder: Path) -> None:
+    run_as_documented("pg_dump", dsn, folder)
+
+
+def restore(folder: Path, dsn: str) -> None:
+    run_as_documented("pg_restore", dsn, folder)
 
 
 def use(bench: Bench, until: threading.Event, epochs: list[int]) -> None:
@@ -66,13 +74,13 @@ def test_a_ledger_in_use_is_dumped_whole_and_goes_on_where_it_is_restored(
     user.start()
     try:
         wait_for(lambda: len(epochs) > 5, 30, "work before the dump")
-        dump(bench.dsn, tmp_path / "ledger.dump")
+        dump(bench.dsn, tmp_path)
         dumped = len(epochs)
         wait_for(lambda: len(epochs) > dumped + 3, 30, "work after the dump")
     finally:
         ended.set()
         user.join(30)
-    restore(tmp_path / "ledger.dump", restored)
+    restore(tmp_path, restored)
     it_is_whole(restored)
     ledger = Ledger(restored, SCHEMA, ActuatorSettings())
     assert ledger.migrate() == []
@@ -115,8 +123,8 @@ def test_an_older_releases_backup_is_restored_with_its_grants_and_upgraded(
         with psycopg.connect(database) as db:
             db.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {role}")  # type: ignore[arg-type]
             db.execute(f"GRANT SELECT ON {SCHEMA}.schema_version TO {role}")  # type: ignore[arg-type]
-        dump(database, tmp_path / "ledger.dump")
-        restore(tmp_path / "ledger.dump", restored)
+        dump(database, tmp_path)
+        restore(tmp_path, restored)
         assert older_ledgers.everything(restored, columns) == older_ledgers.everything(database, columns)
         owners = Ledger(restored, SCHEMA, ActuatorSettings())
         assert len(owners.migrate()) == 1
