@@ -35,7 +35,7 @@ class CustomerRefused(Exception):
 
 def errors_of(db: psycopg.Connection) -> list[Callable[[], object]]:
     """What raises an error with the row in its text, in the driver, in Python, and in the application's own words."""
-    queries = (
+    queries: tuple[tuple[str, list[str]], ...] = (
         ("SELECT %s::numeric", [ROW]),
         ("SELECT %s::timestamptz", [NAME]),
         (f"SELECT '{ROW}' FROM no_such_table", []),
@@ -45,7 +45,7 @@ def errors_of(db: psycopg.Connection) -> list[Callable[[], object]]:
     )
 
     def asked(query: str, values: list[str]) -> Callable[[], object]:
-        return lambda: db.execute(query, values or None)  # type: ignore[arg-type]
+        return lambda: db.execute(query.encode(), values or None)
 
     def raised(error: Exception) -> Callable[[], object]:
         def fail() -> None:
@@ -56,7 +56,7 @@ def errors_of(db: psycopg.Connection) -> list[Callable[[], object]]:
     return [
         *(asked(query, values) for query, values in queries),
         lambda: int(ROW),
-        lambda: {}[MAIL],
+        lambda: VALUES[MAIL],
         lambda: getattr(db, NAME.replace(" ", "_")),
         raised(CustomerRefused(f"no address of {ROW}")),
         raised(CustomerRefused({"name": NAME, "card": CARD.replace(" ", ""), "phone": PHONE})),
