@@ -1,5 +1,6 @@
 """What people type: ``from holdfast import Reporter``. Re-exports, nothing else."""
 
+from holdfast_producers.health import HealthReporter
 from holdfast_producers.reporter import Reporter
 from holdfast_producers.run import Run
 from holdfast_producers.testing import MemorySink
@@ -19,6 +20,7 @@ from holdfast_schemas.transport.subscription import Subscription
 
 __all__ = [
     "GuardUnavailable",
+    "HealthReporter",
     "HoldfastError",
     "MemorySink",
     "Reporter",

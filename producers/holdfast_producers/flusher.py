@@ -4,15 +4,32 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable
+from typing import Protocol
 
-from .outbox import Outbox
 from .sink import Sink
 
 log = logging.getLogger("holdfast.producers")
 
 
+class Outbox(Protocol):
+    """What has records to send: a worker of a run, or a target's health."""
+
+    wake: Callable[[], None]
+    """Set by the flusher: something is due now."""
+    drained: threading.Event
+    """Set once nothing will follow."""
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a record was handed over whose delivery was not told yet."""
+
+    def send(self, now: float) -> float:
+        """Hand over what is due; returns when the next is (monotonic seconds)."""
+
+
 class Flusher:
-    """Sends the outboxes of a reporter's workers. A failure in a callback or in a logging handler never ends it."""
+    """Sends the outboxes of a reporter. A failure in a callback or in a logging handler never ends it."""
 
     def __init__(self, sink: Sink, floor_seconds: float) -> None:
         self._sink = sink
@@ -31,7 +48,7 @@ class Flusher:
         self._begin()
 
     def add(self, outbox: Outbox) -> None:
-        """Send this worker's records from now on."""
+        """Send this outbox's records from now on."""
         with self._lock:
             outbox.wake = self._wake.set
             if outbox not in self._outboxes:

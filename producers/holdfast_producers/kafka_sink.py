@@ -19,6 +19,10 @@ from .sink import Follower, Hearing, Settled
 
 log = logging.getLogger("holdfast.producers")
 
+PARTITION_UA = -1
+"""librdkafka's word for: the key's partition."""
+METADATA_SECONDS = 0.5
+
 # No idempotence: one record of a worker in flight keeps order, ``seq`` drops repeats, and the first event leaves in 8 ms
 # instead of 504. message.timeout.ms 0 is without end: a record waits for the broker as long as the run does.
 PRODUCER = {
@@ -49,7 +53,7 @@ class KafkaSink:
         self._owed = 0
         """Records handed over whose delivery was not told yet: the client's own count has its log lines in it too."""
 
-    def send(self, topic: Topic[Any], record: Record, settled: Settled) -> None:
+    def send(self, topic: Topic[Any], record: Record, settled: Settled, partition: int | None = None) -> None:
         """See Sink."""
         try:
             encoded = encode(record, source=self._source)
@@ -60,12 +64,23 @@ class KafkaSink:
                 topic.full_name(self._kafka.topic_prefix),
                 encoded.value,
                 encoded.key,
+                PARTITION_UA if partition is None else partition,
                 headers=list(encoded.headers),
                 on_delivery=partial(self._delivered, settled),
             )
             self._owed += 1
         except (KafkaException, BufferError) as error:
             settled(str(error))
+
+    def partitions(self, topic: Topic[Any]) -> int | None:
+        """See Sink."""
+        name = topic.full_name(self._kafka.topic_prefix)
+        try:
+            found = self._client().list_topics(name, timeout=METADATA_SECONDS).topics.get(name)
+        except KafkaException as error:
+            log.debug("no metadata of %s: %s", name, error)
+            return None
+        return None if found is None or found.error is not None else len(found.partitions)
 
     def poll(self, seconds: float) -> None:
         """See Sink."""

@@ -28,8 +28,15 @@ class Parcel:
 class Lane:
     """Sends what ``following`` gives, the next one only when the one before is settled. Used by the flusher's thread."""
 
-    def __init__(self, topic: Topic[Any], sink: Sink, following: Callable[[float], Parcel | None]) -> None:
+    def __init__(
+        self,
+        topic: Topic[Any],
+        sink: Sink,
+        following: Callable[[float], Parcel | None],
+        partition: int | None = None,
+    ) -> None:
         self._topic = topic
+        self._partition = partition
         self._sink = sink
         self._following = following
         self._generation = 0
@@ -43,7 +50,8 @@ class Lane:
             if parcel is None:
                 return
             self.in_flight = True
-            self._sink.send(self._topic, parcel.record, partial(self._settled, self._generation, parcel))
+            settled = partial(self._settled, self._generation, parcel)
+            self._sink.send(self._topic, parcel.record, settled, self._partition)
 
     def begin_anew(self) -> None:
         """In a forked child: what was in flight is the parent's."""

@@ -20,6 +20,7 @@ from .sink import Sink
 
 logging.getLogger("holdfast").addHandler(logging.NullHandler())
 RUN_ID_VARIABLE = "HOLDFAST_RUN_ID"
+RUN = "reporter.run()"
 
 
 class Reporter:
@@ -66,9 +67,9 @@ class Reporter:
         _at_least("rows_already_done", rows_already_done, 0)
         _at_least("expected_workers", expected_workers, 1)
         plan = Plan(
-            migration_id=_name("migration_id", migration_id),
+            migration_id=name_or_refusal(RUN, "migration_id", migration_id),
             run_id=run_id_of_process(run_id),
-            target=_name("target", target),
+            target=name_or_refusal(RUN, "target", target),
             total_rows=total_rows,
             total_is_estimate=total_is_estimate,
             rows_already_done=rows_already_done,
@@ -84,9 +85,9 @@ class Reporter:
         For a RollbackRequested that was raised on entering another run (``run_id`` is the request's).
         """
         plan = Plan(
-            _name("migration_id", migration_id),
+            name_or_refusal(RUN, "migration_id", migration_id),
             run_id_of_process(run_id),
-            _name("target", target),
+            name_or_refusal(RUN, "target", target),
             can_undo=True,
             joins=True,
         )
@@ -126,15 +127,16 @@ def _close_at_exit(reference: weakref.ref[Reporter]) -> None:
         reporter.close()
 
 
-def _name(what: str, value: str) -> str:
+def name_or_refusal(where: str, what: str, value: str) -> str:
+    """The name, or SettingsInvalid, which says where it was given."""
     if not re.match(NAME_PATTERN, value):
-        raise SettingsInvalid("reporter.run()", [(what, repr(value), f"allowed is {NAME_PATTERN}")])
+        raise SettingsInvalid(where, [(what, repr(value), f"allowed is {NAME_PATTERN}")])
     return value
 
 
 def _at_least(what: str, value: int | None, least: int) -> None:
     if value is not None and value < least:
-        raise SettingsInvalid("reporter.run()", [(what, repr(value), f"allowed is {least} or more")])
+        raise SettingsInvalid(RUN, [(what, repr(value), f"allowed is {least} or more")])
 
 
 def run_id_of_process(given: str | None) -> str:

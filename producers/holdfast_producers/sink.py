@@ -53,10 +53,16 @@ class Follower(Protocol):
 
 
 class Sink(Protocol):
-    """Carries records. ``send`` and ``poll`` are called by one thread, the flusher's."""
+    """Carries records. ``send``, ``partitions`` and ``poll`` are called by one thread, the flusher's."""
 
-    def send(self, topic: Topic[Any], record: Record, settled: Settled) -> None:
-        """Hand one record over. Never raises: what goes wrong is told to ``settled``, now or inside a later ``poll``."""
+    def send(self, topic: Topic[Any], record: Record, settled: Settled, partition: int | None = None) -> None:
+        """Hand one record over, to its key's partition unless one is named.
+
+        Never raises: what goes wrong is told to ``settled``, now or inside a later ``poll``.
+        """
+
+    def partitions(self, topic: Topic[Any]) -> int | None:
+        """How many partitions the topic has; None while nobody can say. Waits half a second at most, never raises."""
 
     def poll(self, seconds: float) -> None:
         """Serve what was delivered, waiting at most ``seconds`` for it. Never raises."""

@@ -19,15 +19,18 @@ from .sink import Hearing, Settled
 
 log = logging.getLogger("holdfast.producers")
 BEAT_SECONDS = 0.05
+PARTITIONS = 3
+"""Of each of its topics."""
 T = TypeVar("T", bound=Record)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One delivered record and the short name of its topic."""
+    """One delivered record, the short name of its topic, and the partition where one was named."""
 
     topic: str
     record: Record
+    partition: int | None = None
 
 
 class MemorySink:
@@ -52,7 +55,7 @@ class MemorySink:
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._sent: list[Sent] = []
-        self._undelivered: list[tuple[Topic[Any], Record, Settled]] = []
+        self._undelivered: list[tuple[Topic[Any], Record, Settled, int | None]] = []
         self._followers: list[MemoryFollower] = []
         self._epoch = 0
         self._states: dict[str, DesiredState] = {}
@@ -67,10 +70,14 @@ class MemorySink:
         """The delivered records of one contract, in order."""
         return [sent.record for sent in self.sent if isinstance(sent.record, kind)]
 
-    def send(self, topic: Topic[Any], record: Record, settled: Settled) -> None:
+    def send(self, topic: Topic[Any], record: Record, settled: Settled, partition: int | None = None) -> None:
         """See Sink. The record goes through its encoding, so what Kafka would refuse is refused here."""
         encoded = encode(record)
-        self._undelivered.append((topic, decode(topic, encoded.value, encoded.key), settled))
+        self._undelivered.append((topic, decode(topic, encoded.value, encoded.key), settled, partition))
+
+    def partitions(self, topic: Topic[Any]) -> int | None:
+        """See Sink."""
+        return None if self.broken else PARTITIONS
 
     def poll(self, seconds: float) -> None:
         """See Sink."""
@@ -79,9 +86,9 @@ class MemorySink:
         if self.broken:
             return
         undelivered, self._undelivered = self._undelivered, []
-        for topic, record, settled in undelivered:
+        for topic, record, settled, partition in undelivered:
             with self._lock:
-                self._sent.append(Sent(topic.name, record))
+                self._sent.append(Sent(topic.name, record, partition))
             try:
                 settled(None)
                 if isinstance(record, RunRequested):
@@ -92,7 +99,7 @@ class MemorySink:
     def refuse_undelivered(self, why: str) -> None:
         """Tell the sender that what it handed over has failed."""
         undelivered, self._undelivered = self._undelivered, []
-        for _, _, settled in undelivered:
+        for _, _, settled, _ in undelivered:
             settled(why)
 
     def follow(self, migration_id: str, hearing: Hearing) -> "MemoryFollower":

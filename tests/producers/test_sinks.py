@@ -17,6 +17,7 @@ from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.partitioner import partition_of
 from holdfast_schemas.transport.reading import read_to_end
 from holdfast_schemas.transport.security import KafkaSettings
+from tests.waiting import wait_for
 
 RUN, WORKER = new_id(), new_id()
 
@@ -125,3 +126,16 @@ def test_memory_refuses_what_the_contract_refuses() -> None:
     bad = RunStarted.model_construct(migration_id="m", run_id="not a uuid", occurred_at=now(), worker_id=WORKER, seq=1)
     with pytest.raises(Exception, match="run_id"):
         sink.send(topics.events, bad, lambda why: None)
+
+
+def test_a_named_partition_is_the_one_that_is_sent_to(carried: Carried) -> None:
+    count = carried.sink.partitions(topics.events)
+    assert count is not None
+    settled: list[str | None] = []
+    for partition in range(count):
+        carried.sink.send(topics.events, finished(partition + 1), settled.append, partition)
+    wait_for(lambda: carried.sink.poll(0.05) or len(settled) == count, 10, "all delivered")
+    assert settled == [None] * count
+    assert sorted(r.seq for r in carried.arrived()) == list(range(1, count + 1))  # type: ignore[attr-defined]
+    if isinstance(carried.sink, MemorySink):
+        assert [sent.partition for sent in carried.sink.sent] == list(range(count))
