@@ -7,6 +7,7 @@ from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.record import now
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.codec import encode
+from holdfast_schemas.triggers import rules_hash
 
 from .conftest import MIGRATION, SCHEMA
 
@@ -17,6 +18,7 @@ RUN, OLD_RUN, WORKER, DECISION = (
     "d" * 32,
 )
 EPOCH, SEEN_EPOCH = 41, 43
+RULES = '{"triggers": []}'
 PREVIOUS = ledger_schema.scripts()[:-1]
 """What the release before the newest script had."""
 
@@ -37,8 +39,9 @@ INSERT INTO action (cause_id, cause_kind, migration_id, run_id, kind, epoch, was
             'trigger:error-rate', '0.08 > 0.05', '0.08 > 0.05', 'error-rate', now(), now() + interval '1 h', '{{"a": 1}}'),
            ('asked-by-a-person', 'request', NULL, NULL, 'freeze', NULL, 'new', 'effective', 1, 'ana', '1 migrations paused',
             '', NULL, NULL, NULL, '{{}}');
-INSERT INTO rules (version, rules, rules_hash, request_id) VALUES (7, '{{"triggers": []}}', 'abc', 'asked-by-a-person');
-INSERT INTO watched (partition, rules_version, rules_hash, fresh_targets, logged_at) VALUES (0, 7, 'abc', '{{orders}}', now());
+INSERT INTO rules (version, rules, rules_hash, request_id) VALUES (7, '{RULES}', '{rules_hash(RULES)}', 'asked-by-a-person');
+INSERT INTO watched (partition, rules_version, rules_hash, fresh_targets, logged_at)
+    VALUES (0, 7, '{rules_hash(RULES)}', '{{orders}}', now());
 INSERT INTO frozen (actor, reason) VALUES ('ana', 'payday');
 """
 OWED = """INSERT INTO outbox (topic, every_partition, key, value, headers) VALUES (%s, false, %s, %s, %s)"""
