@@ -277,6 +277,18 @@ def test_stuck_and_dead_are_told_apart_each_with_its_verdict() -> None:
     assert alive.liveness.startswith("alive: seconds_since_report 1 s, seconds_since_progress")
 
 
+def test_the_silence_before_a_worker_took_over_is_no_stall_of_its() -> None:
+    log = ruled(trigger("seconds_since_progress", 20))
+    steady(log, 5)
+    log.ticks(28)
+    log.started(worker=2)
+    for _ in range(10):
+        log.progress(0, worker=2, phase="copy")
+        log.tick(1)
+    assert [d for d in decisions(log) if d.kind == "breach"] == []
+    assert judge(log)[1][-1].metrics[-1].seconds_since_progress == pytest.approx(9, abs=1)
+
+
 def test_silence_ripens_by_log_time_and_is_not_missing_from_itself() -> None:
     log = ruled(trigger("seconds_since_report", 40, for_seconds=10))
     log.ticks(60)

@@ -1,7 +1,8 @@
 """The demo's application: a process of its own that goes on writing the migrated table and keeps its own journal.
 
 ``python -m holdfast_consoles.demo.application DSN JOURNAL SEED``: inserts, updates (also ``amount_cents``) and deletes, one
-row a transaction, about 100 a second. Each write stands in the journal, a JSON line, once its transaction is committed.
+row a transaction, about 100 a second. Each write stands in the journal, a JSON line, once its transaction is committed, with
+the seconds that it took; the same seconds go to Holdfast, as any application reports its health.
 SIGTERM ends it after the write at hand.
 """
 
@@ -9,13 +10,18 @@ import random
 import signal
 import sys
 import threading
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import orjson
 import psycopg
+
+from holdfast import HealthReporter
+
+from .orders import TARGET
 
 APPLICATION_NAME = "demo-application"
 PAUSE_SECONDS = 0.01
@@ -32,6 +38,7 @@ class Write:
     amount_cents: int | None = None
     wrote_cents: bool = False
     note: str | None = None
+    seconds: float = 0.0
 
 
 def read_journal(path: Path) -> list[Write]:
@@ -92,11 +99,16 @@ def main(dsn: str, journal: str, seed: int) -> int:
     with (
         psycopg.connect(dsn, autocommit=True, application_name=APPLICATION_NAME) as db,
         Path(journal).open("ab", buffering=0) as lines,
+        HealthReporter(TARGET) as health,
     ):
         application = Application(db, seed)
         while not stop.wait(PAUSE_SECONDS):
-            if (write := application.write()) is not None:
-                lines.write(orjson.dumps(write) + b"\n")
+            began = time.perf_counter()
+            write = application.write()
+            seconds = time.perf_counter() - began
+            health.observe(seconds)
+            if write is not None:
+                lines.write(orjson.dumps(replace(write, seconds=seconds)) + b"\n")
     return 0
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ ROWS_MIN = 20_000
 DEFAULT_RUNNER = "holdfast_consoles.demo.runner"
 OUTCOMES = {"completed": "completed", "rolled_back": "rolled_back", "lost": "lost", "refused": "refused"}
 
-ScenarioName = Literal["errors", "healthy", "guard-lost", "sharded", "takeover"]
+ScenarioName = Literal["errors", "healthy", "slow", "stall", "guard-lost", "sharded", "takeover"]
 SCENARIO_HELP = " ".join(f"{name}: {scenario.summary}." for name, scenario in SCENARIOS.items())
 
 
@@ -88,16 +87,7 @@ def _play(folder: Path, report: Report, live: Live, runner: str) -> None:
         with Reader(on.kafka, story) as reader:
             journal = folder / "application-journal.jsonl"
             journal.touch()
-            argv = [
-                sys.executable,
-                "-m",
-                "holdfast_consoles.demo.application",
-                on.app_dsn,
-                str(journal),
-                str(report.seed),
-            ]
-            application = on.start("application", argv)
-            live.say("starting the runner: it waits until the ledger grants its run")
+            application = on.start_module("application", on.app_dsn, str(journal), str(report.seed))
             batch_rows = max(1, report.rows // scenario.batches)
             play = Play(on, story, reader, live, report, journal, runner, batch_rows, application)
             try:

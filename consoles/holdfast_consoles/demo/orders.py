@@ -7,6 +7,7 @@ from importlib.resources import files
 import psycopg
 
 MIGRATION_ID = "orders-amount-cents"
+TARGET = "app"
 CLEAN_SHARE = 0.30
 """No bad row in this first share of each part of the table, so that the window is diluted when the bad ones begin."""
 BAD_TEXTS = ("", "N/A", "12,50", "EUR 9.99", "1.2.3", "twelve", "--", "9.99 -")

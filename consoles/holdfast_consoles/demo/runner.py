@@ -10,7 +10,7 @@ import sys
 from holdfast import Reporter
 from holdfast_producers.backfill import Backfill
 
-from .orders import MIGRATION_ID
+from .orders import MIGRATION_ID, TARGET
 
 BATCH_DELAY_SECONDS = 0.03
 """A backfill of a live table leaves room between its batches."""
@@ -21,7 +21,7 @@ def backfill(dsn: str, rows: int, batch_rows: int, kind: type[Backfill] = Backfi
     return kind(
         dsn=dsn,
         migration_id=MIGRATION_ID,
-        target="app",
+        target=TARGET,
         table="public.orders",
         key="id",
         set={"amount_cents": "round(amount_text::numeric * 100)::bigint"},

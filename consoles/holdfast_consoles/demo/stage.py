@@ -64,6 +64,10 @@ class Stage:
         self.processes[name] = self.children.enter_context(child)
         return child
 
+    def start_module(self, name: str, *arguments: str) -> ChildProcess:
+        """Start one of the demo's own programs."""
+        return self.start(name, [sys.executable, "-m", f"holdfast_consoles.demo.{name}", *arguments])
+
     def run(self, name: str, argv: Sequence[str], seconds: float) -> str:
         """Run a process to its end and return what it printed. Raises DemoFailed when it does not exit 0."""
         child = self.start(name, argv)

@@ -15,6 +15,7 @@ from .records import Rejection
 from .rules import prepare
 from .state import Migration, PartitionState, TriggerState, Worker
 
+SILENT_INTERVALS = 3
 WITH_START_EPOCH = (ProgressReported, RunStarted)
 
 
@@ -123,12 +124,20 @@ def progressed(state: PartitionState, migration: Migration, event: ProgressRepor
                 panes.sample(now, event.batch_duration.live())
             if panes.gauges:
                 panes.gauge(now, event.metrics)
+    _leave_silence_out(state, migration)
     if processed or attempted or event.rows_undone > worker.rows_undone:
         _progress_made(migration)
-    migration.reported_running_ms = migration.running_ms
     _take(worker, event, now)
     _take_run(migration, event)
     return None
+
+
+def _leave_silence_out(state: PartitionState, migration: Migration) -> None:
+    """A stall is what reports say: time in which none came (a worker died, another came) is silence."""
+    silent_ms = migration.running_ms - migration.reported_running_ms
+    if silent_ms > SILENT_INTERVALS * state.rules.judgement.reporting_interval_seconds * 1000:
+        migration.progressed_running_ms += silent_ms
+    migration.reported_running_ms = migration.running_ms
 
 
 def _progress_made(migration: Migration) -> None:

@@ -197,7 +197,7 @@ class Processor:
         self.durability.start(self._producer, lambda: self.app.consumer_generation_id)
         web_settings = self._settings.processor
         self._web = await web.serve(
-            web_settings.web_host, web_settings.web_port, self._not_ready, lambda: self.figures.text(self._owned)
+            web_settings.web_host, web_settings.web_port, self._not_ready, lambda: self.figures.text(self.partitions)
         )
         self._run(self.durability.decide_for_ever(), "decide")
         self._run(self.durability.keep_for_ever(), "keep")

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from holdfast_schemas.exposition import CONTENT_TYPE
+
 log = logging.getLogger("holdfast.processor")
 
 
@@ -19,7 +21,7 @@ async def serve(host: str, port: int, not_ready: Callable[[], str | None], metri
         return web.Response(text=f"{missing or 'ready'}\n", status=503 if missing else 200)
 
     async def figures(request: web.Request) -> web.Response:
-        return web.Response(text=metrics(), content_type="text/plain", charset="utf-8")
+        return web.Response(body=metrics().encode(), headers={"Content-Type": CONTENT_TYPE})
 
     application = web.Application()
     application.router.add_get("/healthz", healthz)

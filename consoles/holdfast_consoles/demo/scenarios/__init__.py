@@ -7,6 +7,8 @@ from . import guard_lost, sharded, takeover
 from .errors import errors
 from .healthy import healthy
 from .play import Play
+from .slow import slow
+from .stall import stall
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,10 @@ class Scenario:
 SCENARIOS = {
     "errors": Scenario(errors, "paused at 5 %, resumed, rolled back at 10 %", bad_rows=True),
     "healthy": Scenario(healthy, "nothing fires"),
+    "slow": Scenario(
+        slow, "the application's p95 is over its limit: a warning, and the migration goes on", batches=1000
+    ),
+    "stall": Scenario(stall, "the runner hangs and is called stuck, then is killed and is called dead"),
     "guard-lost": Scenario(
         guard_lost.guard_lost,
         "actuator, processor and the ledger's server are killed in turn, and the runner pauses by itself",

@@ -11,6 +11,7 @@ from holdfast_schemas.actions import ActionRecorded
 from holdfast_schemas.errors import DemoFailed
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.transport.reading import Received
+from holdfast_schemas.triggers import RuleSet
 
 from ...embedded.child import ChildProcess
 from ..application import read_journal
@@ -42,6 +43,8 @@ class Play:
 
     def start_worker(self, name: str, *arguments: str, **variables: str) -> ChildProcess:
         """One more process of the run, or the same again: all of them share one run_id."""
+        if not self.workers and self.story.metrics is None:
+            self.live.say("starting the runner: it waits until the ledger grants its run")
         argv = [
             sys.executable,
             "-m",
@@ -53,6 +56,15 @@ class Play:
         child = self.stage.start(name, [*argv, *arguments], HOLDFAST_RUN_ID=self.run_id, **variables)
         self.workers[name] = child
         return child
+
+    def apply_rules(self, rules: RuleSet, shortened: str) -> None:
+        """Put rules in force as an operator would; ``shortened`` says what they shorten for the demo, and what is usual."""
+        file = self.stage.folder / "triggers.json"
+        file.write_text(rules.model_dump_json(indent=1))
+        self.live.say(f"shortened for the demo: {shortened}")
+        self.live.say("the operator types: holdfast triggers apply triggers.json")
+        argv = [*HOLDFAST, "triggers", "apply", str(file), "--actor", "demo-operator", "--reason", "the demo's limits"]
+        self.answered(self.stage.start("triggers-apply", argv))
 
     def kill_worker(self, name: str) -> None:
         """SIGKILL a process of the run; it is not missed until it is started again."""
