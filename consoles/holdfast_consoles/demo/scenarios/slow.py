@@ -7,8 +7,8 @@ import psycopg
 from holdfast_schemas.decisions import Decision
 from holdfast_schemas.triggers import DEFAULT_RULES, RuleSet
 
-from ..application import Write, read_journal
-from ..checker import APPLICATION_NAME, RUNNER_NAME, Check, check_completed
+from ..application import APPLICATION_NAME, Write, read_journal
+from ..checker import RUNNER_NAME, Check, check_completed
 from .play import Play
 
 LIMIT_MS, WINDOW_SECONDS = 150.0, 12.0
