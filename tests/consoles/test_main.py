@@ -14,10 +14,11 @@ def test_help_names_every_command(holdfast: Holdfast) -> None:
     ran = holdfast("--help")
     assert ran.code == 0
     for name in (
-        "processor", "actuator", "demo", "status", "history", "explain", "pause", "resume", "rollback", "topics",
-        "triggers", "dead-letters", "ledger", "verify", "replay",
+        "processor", "actuator", "demo", "status", "watch", "history", "explain", "pause", "resume", "rollback",
+        "override", "topics", "triggers", "dead-letters", "ledger", "verify", "replay",
     ):  # fmt: skip
         assert f"  {name} " in ran.out
+    assert "..." not in ran.out.partition("Commands:")[2], "each command's first sentence fits its line"
 
 
 @pytest.mark.parametrize(

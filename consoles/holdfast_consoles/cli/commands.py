@@ -19,7 +19,6 @@ app = typer.Typer(
     name="holdfast",
     help="A guard for database migrations: watches each one while it runs, and pauses or undoes it before it does harm.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -12,6 +12,7 @@ from holdfast_schemas.settings import Settings
 from holdfast_schemas.transport import topics
 
 from .choices import Json
+from .completing import migration_ids
 from .figures import clock, print_json
 from .history import of_migration, told
 from .migration_reference import parse
@@ -21,8 +22,14 @@ from .status import OBSERVED
 NEWEST = 5
 
 
-def explain(which: Annotated[str, typer.Argument(metavar="ID", help="The migration.")], as_json: Json = False) -> None:
-    """Say why a migration is as it is: its newest decisions, verdicts and outcomes."""
+def explain(
+    which: Annotated[str, typer.Argument(metavar="ID", help="The migration.", autocompletion=migration_ids)],
+    as_json: Json = False,
+) -> None:
+    """Say why a migration is as it is, in sentences.
+
+    Its newest decisions with their verdicts, what people asked for, and what became of each.
+    """
     kafka = Settings.load().kafka
     migration_id = parse(which).migration_id
     one = situation(kafka, migration_id)

@@ -15,11 +15,15 @@ from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.transport.topics import T, Topic
 
 from .choices import Json
+from .completing import migration_ids
 from .figures import clock, print_json
 from .migration_reference import parse
 
 
-def history(which: Annotated[str, typer.Argument(metavar="ID", help="The migration.")], as_json: Json = False) -> None:
+def history(
+    which: Annotated[str, typer.Argument(metavar="ID", help="The migration.", autocompletion=migration_ids)],
+    as_json: Json = False,
+) -> None:
     """List every recorded action of a migration, oldest first."""
     migration_id = parse(which).migration_id
     found = of_migration(Settings.load().kafka, topics.actions, migration_id)

@@ -15,13 +15,21 @@ from holdfast_schemas.transport.security import KafkaSettings
 
 from .asking import answered, told
 from .choices import Actor, Json, Reason, Wait, duration, this_person
+from .completing import migration_ids
 from .figures import print_json
 from .migration_reference import Reference, parse
 from .situation import situation
 from .status import print_situation
 
-Which = Annotated[str, typer.Argument(metavar="ID#EPOCH", help="The migration, and the epoch at which you saw it.")]
-Maybe = Annotated[str | None, typer.Argument(metavar="ID", help="The migration; none with --all.")]
+Which = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID#EPOCH", help="The migration, and the epoch at which you saw it.", autocompletion=migration_ids
+    ),
+]
+Maybe = Annotated[
+    str | None, typer.Argument(metavar="ID", help="The migration; none with --all.", autocompletion=migration_ids)
+]
 All = Annotated[bool, typer.Option("--all", help="Every migration, now and to come, until it is taken back.")]
 Until = Annotated[
     float | None,
@@ -49,12 +57,12 @@ def resume(
     reason: Reason, which: Maybe = None, everything: All = False, actor: Actor = None,
     wait: Wait = 10.0, as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Let a paused migration go on, from the state that you saw: ID#EPOCH."""
+    """Let a paused migration go on. From the state that you saw: ID#EPOCH."""
     _ask("unfreeze" if everything else "resume", which, everything, reason, actor, None, wait, as_json)
 
 
 def rollback(which: Which, reason: Reason, actor: Actor = None, wait: Wait = 10.0, as_json: Json = False) -> None:
-    """Stop a migration and take the whole run back, from the state that you saw: ID#EPOCH."""
+    """Stop a migration and take the whole run back. From the state that you saw: ID#EPOCH."""
     _ask("rollback", which, False, reason, actor, None, wait, as_json)
 
 
@@ -62,7 +70,9 @@ def override(
     which: Which, reason: Reason, until: OverrideFor = OVERRIDE_SECONDS, actor: Actor = None, wait: Wait = 10.0,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Let a migration go on for a time in spite of its triggers, from the state that you saw: ID#EPOCH.
+    """Let a migration go on for a time in spite of its triggers.
+
+    From the state that you saw: ID#EPOCH.
 
     Until then what triggers decide is refused (warnings are noted). A pause or a rollback by a person ends it.
     """

@@ -45,7 +45,10 @@ def actuator(config: Config = None) -> None:
 
 
 def demo(context: typer.Context) -> None:
-    """Show the whole loop on this machine, on real databases (holdfast demo --help)."""
+    """Show the whole loop on this machine, on real databases.
+
+    holdfast demo --help lists its scenarios.
+    """
     from holdfast_consoles.demo.command import demo as play
 
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -21,7 +21,7 @@ from .rules_in_force import agreement, newest_applied, without
 
 File = Annotated[Path, typer.Argument(help="A rule set: JSON, or TOML in a file named *.toml.")]
 
-app = typer.Typer(help="Check, apply or show the rules that migrations are judged by.", no_args_is_help=True)
+app = typer.Typer(help="Check, apply or show the rules that all are judged by.", no_args_is_help=True)
 
 
 @app.command()

@@ -21,7 +21,10 @@ def verify(
     report: Annotated[Path | None, typer.Option(help="Write all that was found as JSON.", dir_okay=False)] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge the recorded log again, and compare: decisions, outcomes, figures, audit (exit 1 when they disagree)."""
+    """Judge the recorded log again, and compare what came of it.
+
+    Decisions, outcomes, figures, audit; exit 1 when they disagree.
+    """
     settings = Settings.load()
     from holdfast_processors.verify import verify_log
 

@@ -17,7 +17,10 @@ FINISH_SECONDS = 5.0
 
 
 def watch(actor: Actor = None, wait: Wait = 10.0) -> None:
-    """Show all migrations live; keys pause, resume and roll back the selected one, after a reason."""
+    """Show all migrations live, with keys to pause them.
+
+    Arrows or j k select; p pauses, r resumes, b rolls back, each after a reason is typed; q leaves.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
         raise NotATerminal("watch", "holdfast status --json")
     from .following import Following
