@@ -73,6 +73,9 @@ def test_a_row_tells_epoch_state_progress_rate_end_trigger_and_guard() -> None:
     ("seen", "cell", "text"),
     [
         (one(desired="pause"), "state", "running, pause requested"),
+        (one(state="stuck", seconds_since_progress=75.0), "state", "stuck 75 s"),
+        (one(state="dead", seconds_since_report=600.0), "state", "dead 10 min"),
+        (one(updated_at=now() - timedelta(minutes=5)), "state", "running, stale"),
         (one(total_rows=None), "progress", "4,558 rows"),
         (one(rows_per_second=None), "rate", "absent"),
         (one(estimate=Estimate(state="unknown_total")), "ends", "unknown total"),

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from textwrap import wrap
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,7 +13,8 @@ from rich.text import Text
 from holdfast_schemas.metrics import Estimate, MigrationMetrics, TriggerReading
 from holdfast_schemas.triggers import SEVERITY
 
-from .figures import figure
+from .figures import age, figure
+from .liveness import liveness
 from .pressing import HELP, Pressing
 from .shown import printable_text
 from .situation import Situation
@@ -22,6 +24,8 @@ GRAVITY = {"tripped": 3, "breach": 2, "missing": 1}
 """How bad a trigger's reading is; of two alike the one with the severer action is shown."""
 STYLES = {"dead": "bold red", "stuck": "bold red", "paused": "yellow", "rolling_back": "magenta", "running": "green"}
 ANSWERS_SHOWN = 3
+WIDE = 120
+"""From so many characters on a row tells the total and the estimate's range."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ def ordered(found: Sequence[Situation]) -> list[Situation]:
     return [one for one in found if not one.over] + over
 
 
-def row(one: Situation, at: datetime) -> Row:
-    """One migration's row at ``at``."""
+def row(one: Situation, at: datetime, short: bool = False) -> Row:
+    """One migration's row at ``at``; ``short`` leaves out the total and the estimate's range."""
     figures = one.figures
     guard = "–" if one.over else "OBSERVED" if one.observed_only else one.guard.word
     if figures is None:
@@ -53,10 +57,10 @@ def row(one: Situation, at: datetime) -> Row:
     over = one.over
     return Row(
         one.name,
-        one.state(),
-        _progress(figures),
+        _state(one),
+        _progress(figures, short),
         "" if over else figure(figures.rows_per_second),
-        _ends(figures.estimate, at),
+        "" if over and figures.estimate.expected is None else _ends(figures.estimate, at, short),
         "" if over else _worst(figures.triggers),
         guard,
     )
@@ -75,25 +79,26 @@ def board(
     """The whole screen, of ``width`` characters and ``height`` lines. ``wait`` is said where there is no migration (yet)."""
     selected = pressing.selection(seen)
     below = _footer(pressing, answers, width)
-    detail = [] if selected is None else _detail(selected)
+    detail = [] if selected is None else _detail(selected, width)
     room = height - 2 - len(below)  # the head and the columns' names
     detail = detail[: max(room - 3, 0)]
     first, last = _visible(seen, selected, room - len(detail))
-    middle: list[RenderableType] = [_table(seen[first:last], selected, at)] if seen else [Text(wait)]
+    middle: list[RenderableType] = [_table(seen[first:last], selected, at, width)] if seen else [Text(wait)]
     empty = [Text("")] * (room - len(detail) - (last - first))  # so that the keys stand on the last line
     if (hidden := len(seen) - (last - first)) > 0:
         head += f"   {hidden} more: scroll"
     return Group(Text(head, style="bold", no_wrap=True, overflow="ellipsis"), *middle, *detail, *empty, *below)
 
 
-def _table(seen: Sequence[Situation], selected: Situation | None, at: datetime) -> Table:
-    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1), header_style="underline")
-    for name, ratio in (("migration", 4), ("state", 3), ("progress", 3), ("rows/s", 1), ("ends (UTC)", 3)):
-        table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
-    table.add_column("worst trigger", ratio=7, no_wrap=True, overflow="ellipsis")
+def _table(seen: Sequence[Situation], selected: Situation | None, at: datetime, width: int) -> Table:
+    table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")
+    table.add_column("migration", max_width=max(width // 4, 12), no_wrap=True, overflow="ellipsis")
+    for name in ("state", "progress", "rows/s", "ends (UTC)"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    table.add_column("worst trigger", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("guard", width=8, no_wrap=True, overflow="ellipsis")
     for one in seen:
-        cells = row(one, at)
+        cells = row(one, at, short=width < WIDE)
         live = "" if one.figures is None else one.figures.state
         table.add_row(
             Text(cells.name),
@@ -108,11 +113,12 @@ def _table(seen: Sequence[Situation], selected: Situation | None, at: datetime) 
     return table
 
 
-def _detail(one: Situation) -> list[RenderableType]:
+def _detail(one: Situation, width: int) -> list[RenderableType]:
     notice = f"  {OBSERVED}" if one.observed_only else ""
     told = [Text(""), Text(f"{one.name}  {one.state()}{notice}", style="bold", no_wrap=True, overflow="ellipsis")]
     for label, text in lines(one):
-        told.append(Text(f"  {label:<9} {printable_text(text)}", no_wrap=True, overflow="ellipsis"))
+        wrapped = wrap(f"  {label:<9} {printable_text(text)}", max(width, 20), subsequent_indent=" " * 12)
+        told += [Text(line, no_wrap=True, overflow="ellipsis") for line in wrapped]
     return list(told)
 
 
@@ -136,15 +142,23 @@ def _visible(seen: Sequence[Situation], selected: Situation | None, room: int) -
     return first, first + room
 
 
-def _progress(figures: MigrationMetrics) -> str:
+def _state(one: Situation) -> str:
+    """The state, with the seconds where nothing is heard or moves, and a word where the figures are too old to know."""
+    found = liveness(one)
+    seconds = {"dead": found.seconds_since_report, "stuck": found.seconds_since_progress}.get(found.verdict)
+    since = "" if seconds is None else f" {age(seconds)}"
+    return f"{one.state()}{since}" + (", stale" if found.verdict == "unknown" else "")
+
+
+def _progress(figures: MigrationMetrics, short: bool) -> str:
     done = figures.rows_already_done + figures.rows_processed
     if figures.total_rows is None:
         return f"{done:,} rows"
-    share = f"{100 * done / figures.total_rows:.1f} % " if figures.total_rows else ""
-    return f"{share}of {figures.total_rows:,}"
+    share = f"{100 * done / figures.total_rows:.1f} %" if figures.total_rows else f"{done:,} rows"
+    return share if short else f"{share} of {figures.total_rows:,}"
 
 
-def _ends(found: Estimate, at: datetime) -> str:
+def _ends(found: Estimate, at: datetime, short: bool) -> str:
     if found.expected is None:
         return found.state.replace("_", " ")
     if found.state == "done":
@@ -152,7 +166,7 @@ def _ends(found: Estimate, at: datetime) -> str:
     earliest = "now" if found.earliest is None else _short(found.earliest, at)
     latest = "open" if found.latest is None else _short(found.latest, at)
     expected = _short(found.expected, at)
-    return expected if earliest == expected == latest else f"{expected} ({earliest}–{latest})"
+    return expected if short or earliest == expected == latest else f"{expected} ({earliest}–{latest})"
 
 
 def _short(then: datetime, at: datetime) -> str:

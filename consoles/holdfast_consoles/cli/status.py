@@ -9,7 +9,9 @@ from holdfast_schemas.metrics import Estimate, MigrationMetrics
 from holdfast_schemas.settings import Settings
 
 from .choices import Json
+from .completing import migration_ids
 from .figures import age, ago, clock, figure, print_json
+from .liveness import liveness
 from .migration_reference import parse
 from .shown import printable_text
 from .situation import Situation, situation, situations
@@ -20,10 +22,15 @@ FIRST_REPORT_SECONDS = 10.0
 
 
 def status(
-    which: Annotated[str | None, typer.Argument(metavar="ID", help="One migration; all unless given.")] = None,
+    which: Annotated[
+        str | None, typer.Argument(metavar="ID", help="One migration; all unless given.", autocompletion=migration_ids)
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show each migration: state, progress, estimate with its range, rates, triggers, guard."""
+    """Show how each migration stands, and what to type next.
+
+    State, whether it is alive, progress, estimate with its range, rates, triggers, guard.
+    """
     kafka = Settings.load().kafka
     if which is None:
         found = situations(kafka)
@@ -54,16 +61,18 @@ def print_situation(one: Situation) -> None:
 
 
 def as_plain(one: Situation) -> dict[str, Any]:
-    """The same, for programs."""
+    """The same, for programs: docs/command-line.md says what each field is; later releases add fields, and take none away."""
     return {
         "migration_id": one.migration_id,
         "epoch": one.epoch,
         "state": one.state(),
+        "over": one.over,
+        "liveness": liveness(one),
         "guarded": one.guard.held and not one.observed_only,
         "guard": OBSERVED if one.observed_only else one.guard.sentence(),
         "desired": one.desired,
         "overridden_until": one.overridden_until,
-        "metrics": one.metrics,
+        "metrics": one.figures,
         "next": one.next_commands(),
     }
 
@@ -83,11 +92,12 @@ def lines(one: Situation) -> list[tuple[str, str]]:
     if figures is None:
         told.append(("progress", _unreported(one)))
     else:
-        told += [
-            ("progress", f"{progress(figures)} (as of {ago(figures.updated_at)})"),
-            ("estimate", estimate(figures.estimate)),
-            ("rates", _rates(figures)),
-        ]
+        if not one.over:
+            told.append(("alive?", liveness(one).sentence))
+        told.append(("progress", f"{progress(figures)} (as of {ago(figures.updated_at)})"))
+        if not one.over or figures.estimate.expected is not None:
+            told.append(("estimate", estimate(figures.estimate)))
+        told.append(("rates", _rates(figures)))
         for trigger in figures.triggers:
             told.append(("trigger", f"{trigger.trigger_id} ({trigger.action}): {trigger.verdict}"))
         if figures.refused_records:
