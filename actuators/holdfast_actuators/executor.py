@@ -11,12 +11,14 @@ log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 0.5
 AWAY_SECONDS = 1.0
 FORGET_EVERY_SECONDS = 60.0
+LOOK_EVERY_SECONDS = 5.0
 
 
 class Executor:
     """Looks for what is due twice a second, and wakes the relay when something was done.
 
-    In between the ledger forgets what is older than ``keep_days``: a batch a turn while there is some, else each minute.
+    In between the ledger forgets what is older than ``keep_days``: a batch a turn while there is some, else each minute; and
+    what is open and owed is counted for /metrics.
     """
 
     def __init__(
@@ -26,6 +28,7 @@ class Executor:
         self._keep_days = keep_days
         self._figures = figures
         self._forget_at = 0.0
+        self._look_at = 0.0
         self._wake = wake
         self._partitions = partitions
 
@@ -36,11 +39,17 @@ class Executor:
                 if self._ledger.deadlines(self._partitions):
                     self._wake.set()
                 self._forget()
+                self._look()
             except AWAY as error:
                 log.warning("deadlines wait: %s", error)
                 self._ledger.close()
                 stop.wait(AWAY_SECONDS)
         self._ledger.close()
+
+    def _look(self) -> None:
+        if time.monotonic() >= self._look_at:
+            self._figures.load(self._ledger.load())
+            self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
 
     def _forget(self) -> None:
         if time.monotonic() < self._forget_at:

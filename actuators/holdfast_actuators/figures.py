@@ -1,12 +1,21 @@
-"""Six figures of the actuator, in Prometheus' text format, and whether it is ready."""
+"""The actuator's figures (docs/metrics.md), and whether it is ready."""
 
 import time
+from collections import Counter
+
+from holdfast_schemas import exposition
+from holdfast_schemas.exposition import Figure, labelled, plain
+
+from .lease import REASONS
+from .ledger import Load
 
 READY_SECONDS = 10.0
+LOAD_SECONDS = 30.0
+"""What was read of the ledger longer ago is not shown: it was true then."""
 
 
 class Figures:
-    """Counts since the start."""
+    """Counts since the start, what the last beat found, and what the ledger had before it when it was last read."""
 
     def __init__(self) -> None:
         self.relayed = 0
@@ -15,8 +24,13 @@ class Figures:
         self._deleted = dict.fromkeys(("action", "run", "worker"), 0)
         self._partitions = 0
         self._renewed = 0
+        self._withheld = dict.fromkeys(REASONS, 0)
+        self._withheld_now = dict.fromkeys(REASONS, 0)
         self._ledger_missing: str | None = "not connected yet"
         self._beat_at: float | None = None
+        self._load: Load | None = None
+        self._load_at = 0.0
+        self._owed_since: tuple[int, float] | None = None
 
     def taken(self, topic: str) -> None:
         """One record was taken in."""
@@ -31,10 +45,22 @@ class Figures:
         for table, count in rows.items():
             self._deleted[table] += count
 
-    def beat(self, partitions: int, renewed: int, ledger_missing: str | None) -> None:
-        """A beat went out to each partition."""
-        self._partitions, self._renewed, self._ledger_missing = partitions, renewed, ledger_missing
+    def beat(self, partitions: int, withheld: Counter[str], ledger_missing: str | None) -> None:
+        """A beat went out to each partition; ``withheld``: how many renewed no lease, by what was missing."""
+        self._partitions, self._ledger_missing = partitions, ledger_missing
+        self._renewed = partitions - withheld.total()
+        self._withheld_now = {reason: withheld[reason] for reason in REASONS}
+        for reason, count in self._withheld_now.items():
+            self._withheld[reason] += count
         self._beat_at = time.monotonic()
+
+    def load(self, load: Load) -> None:
+        """What the ledger has before it now. A row that is still the first was owed since it was first seen so."""
+        self._load, self._load_at = load, time.monotonic()
+        if load.oldest_owed is None:
+            self._owed_since = None
+        elif self._owed_since is None or self._owed_since[0] != load.oldest_owed:
+            self._owed_since = (load.oldest_owed, self._load_at)
 
     def not_ready(self) -> str | None:
         """What is missing, None when ready: a writable ledger, partitions, a recent beat."""
@@ -46,25 +72,83 @@ class Figures:
 
     def text(self) -> str:
         """The figures as /metrics shows them."""
-        rows = [
-            ("holdfast_actuator_records_relayed_total", "counter", "Records sent from the outbox.", self.relayed),
-            ("holdfast_actuator_partitions", "gauge", "Partitions assigned.", self._partitions),
-            ("holdfast_actuator_leases_renewed", "gauge", "Guard leases renewed at the last beat.", self._renewed),
-            (
-                "holdfast_actuator_ledger_writable",
+        return exposition.text(
+            [*exposition.of_the_process("actuator"), *self._of_the_actuator(), *self._of_the_ledger()]
+        )
+
+    def _of_the_actuator(self) -> list[Figure]:
+        name = "holdfast_actuator_"
+        beat_at = None if self._beat_at is None else round(time.time() - time.monotonic() + self._beat_at, 3)
+        writable = int(self._ledger_missing is None)
+        return [
+            labelled(f"{name}records_taken_total", "counter", "Records taken in, by topic.", "topic", self._taken),
+            plain(f"{name}records_relayed_total", "counter", "Records sent from the outbox.", self.relayed),
+            plain(f"{name}partitions", "gauge", "Partitions assigned.", self._partitions),
+            plain(f"{name}leases_renewed", "gauge", "Guard leases renewed at the last beat.", self._renewed),
+            labelled(
+                f"{name}leases_withheld",
                 "gauge",
-                "1 when the last beat was written.",
-                int(self._ledger_missing is None),
+                "Guard leases not renewed at the last beat, by what was missing.",
+                "reason",
+                self._withheld_now,
+            ),
+            labelled(
+                f"{name}leases_withheld_total",
+                "counter",
+                "Beats that renewed no guard lease, by what was missing.",
+                "reason",
+                self._withheld,
+            ),
+            plain(f"{name}last_beat_timestamp_seconds", "gauge", "When it last beat, in seconds since 1970.", beat_at),
+            plain(f"{name}ledger_writable", "gauge", "1 when the last beat was written to the ledger.", writable),
+            labelled(
+                f"{name}notifications_total",
+                "counter",
+                "Tries of notifications, by what became of them.",
+                "result",
+                self._notifications,
+            ),
+            labelled(
+                f"{name}ledger_rows_deleted_total",
+                "counter",
+                "Rows older than keep_days that were deleted, by table.",
+                "table",
+                self._deleted,
             ),
         ]
-        lines = [f"# HELP {n} {h}\n# TYPE {n} {t}\n{n} {v}\n" for n, t, h, v in rows]
-        name = "holdfast_actuator_records_taken_total"
-        lines.append(f"# HELP {name} Records taken in, by topic.\n# TYPE {name} counter\n")
-        lines += [f'{name}{{topic="{topic}"}} {count}\n' for topic, count in sorted(self._taken.items())]
-        name = "holdfast_actuator_notifications_total"
-        lines.append(f"# HELP {name} Tries of notifications, by what became of them.\n# TYPE {name} counter\n")
-        lines += [f'{name}{{result="{result}"}} {count}\n' for result, count in self._notifications.items()]
-        name = "holdfast_actuator_ledger_rows_deleted_total"
-        lines.append(f"# HELP {name} Rows older than keep_days that were deleted, by table.\n# TYPE {name} counter\n")
-        lines += [f'{name}{{table="{table}"}} {count}\n' for table, count in self._deleted.items()]
-        return "".join(lines)
+
+    def _of_the_ledger(self) -> list[Figure]:
+        name, at = "holdfast_ledger_", time.monotonic()
+        load = None if self._load is None or at - self._load_at > LOAD_SECONDS else self._load
+        oldest = None
+        if load is not None:
+            oldest = 0.0 if self._owed_since is None else round(at - self._owed_since[1], 3)
+        return [
+            plain(f"{name}outbox_rows", "gauge", "Records owed to Kafka.", None if load is None else load.outbox_rows),
+            plain(
+                f"{name}outbox_oldest_age_seconds",
+                "gauge",
+                "How long the oldest record owed has been seen to be owed, at least.",
+                oldest,
+            ),
+            plain(
+                f"{name}notification_rows",
+                "gauge",
+                "Notifications owed to the webhook.",
+                None if load is None else load.notification_rows,
+            ),
+            labelled(
+                f"{name}actions",
+                "gauge",
+                "Actions that are open, by state.",
+                "state",
+                {} if load is None else load.actions,
+            ),
+            labelled(
+                f"{name}runs",
+                "gauge",
+                "Runs that are not closed, by state.",
+                "state",
+                {} if load is None else load.runs,
+            ),
+        ]

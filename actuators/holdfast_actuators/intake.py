@@ -7,6 +7,7 @@ Poison: dead letter, then offset. Anything else is a bug and ends the process.
 import logging
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -261,11 +262,11 @@ class Intake:
         if lost := self._publisher.forget_failures():
             log.warning("%d beats were not delivered: is the broker up?", lost)
         actuator = self._settings.actuator
-        renewed = 0
+        withheld: Counter[str] = Counter()
         for assigned in self.assignment.partitions.values():
             missing = missing_link(self._loop(assigned), actuator.watched_fresh_seconds)
             assigned.beats += 1
-            renewed += missing is None
+            withheld.update([] if missing is None else [missing.reason])
             self._publisher.publish(
                 topics.leases,
                 GuardLease(
@@ -273,14 +274,14 @@ class Intake:
                     actuator=actuator.name,
                     seq=assigned.beats,
                     renewed=missing is None,
-                    missing=missing and missing[:500],
+                    missing=None if missing is None else missing.text[:500],
                     beat_seconds=actuator.beat_seconds,
                     lease_seconds=actuator.lease_seconds,
                     occurred_at=now(),
                 ),
                 partition=assigned.partition,
             )
-        self._figures.beat(len(self.assignment.partitions), renewed, self._ledger_missing)
+        self._figures.beat(len(self.assignment.partitions), withheld, self._ledger_missing)
 
     def _listening_on(self) -> list[int]:
         """The partitions on which what runners say is read up to now; not while the broker is away, or a record is held."""

@@ -1,8 +1,20 @@
 """Protocol 11 and 12: the guard lease covers the whole loop. PURE: what keeps a partition's lease from being renewed."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from .ledger import RulesInForce
+
+Reason = Literal["ledger", "unread", "unwatched", "late", "decisions", "rules"]
+REASONS: tuple[str, ...] = get_args(Reason)
+
+
+@dataclass(frozen=True)
+class MissingLink:
+    """What keeps a lease from being renewed: a word to count by, and the sentence for people."""
+
+    reason: Reason
+    text: str
 
 
 @dataclass(frozen=True)
@@ -34,31 +46,43 @@ class Loop:
     """Since anything was read on the partition; our own beats come back even when all else is silent."""
 
 
-def missing_link(loop: Loop, fresh_seconds: float) -> str | None:
+def missing_link(loop: Loop, fresh_seconds: float) -> MissingLink | None:
     """None when the lease may be renewed; else what is missing, and whom to ask."""
     if loop.ledger_missing is not None:
-        return f"the ledger is not writable: {loop.ledger_missing}"
+        return MissingLink("ledger", f"the ledger is not writable: {loop.ledger_missing}")
     if loop.unread_seconds > fresh_seconds:
         # Broker time stands still then, and the newest Watched would look fresh for ever.
         silent = loop.unread_seconds
-        return f"nothing was read on partition {loop.partition} for {silent:.0f} s, not even our own beats: is the broker up?"
+        return MissingLink(
+            "unread",
+            f"nothing was read on partition {loop.partition} for {silent:.0f} s, not even our own beats: is the broker up?",
+        )
     if loop.watched is None:
         silent = max(0.0, (loop.broker_ms - loop.assigned_ms) / 1000)
-        return f"no Watched for partition {loop.partition} for {silent:.0f} s: is holdfast processor running?"
+        return _unwatched(loop, silent)
     # Broker time stands still between two records read, so what passed since the last one is added.
     age = (loop.broker_ms - loop.watched.logged_ms) / 1000 + loop.unread_seconds
     if age > fresh_seconds:
-        return f"no Watched for partition {loop.partition} for {age:.0f} s: is holdfast processor running?"
+        return _unwatched(loop, age)
     behind = (loop.watched.logged_ms - loop.watched.tick_ms) / 1000
     if behind > fresh_seconds:
-        return f"the processor judges partition {loop.partition} {behind:.0f} s late: is it overloaded?"
+        return MissingLink(
+            "late", f"the processor judges partition {loop.partition} {behind:.0f} s late: is it overloaded?"
+        )
     if loop.decisions_position < loop.watched.decisions_end:
         left = loop.watched.decisions_end - loop.decisions_position
-        return f"{left} decisions of partition {loop.partition} are not taken in yet"
+        return MissingLink("decisions", f"{left} decisions of partition {loop.partition} are not taken in yet")
     if (loop.watched.rules_version, loop.watched.rules_hash) != (loop.rules.version, loop.rules.hash):
-        return (
+        return MissingLink(
+            "rules",
             f"partition {loop.partition} is judged by rules version {loop.watched.rules_version}"
             f" ({loop.watched.rules_hash[:12]}), the ledger has {loop.rules.version} ({loop.rules.hash[:12]}):"
-            " holdfast triggers show"
+            " holdfast triggers show",
         )
     return None
+
+
+def _unwatched(loop: Loop, seconds: float) -> MissingLink:
+    return MissingLink(
+        "unwatched", f"no Watched for partition {loop.partition} for {seconds:.0f} s: is holdfast processor running?"
+    )

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from holdfast_schemas.exposition import CONTENT_TYPE
+
 log = logging.getLogger("holdfast.actuator")
 
 
@@ -19,14 +21,14 @@ def serve(host: str, port: int, not_ready: Callable[[], str | None], metrics: Ca
                 missing = not_ready()
                 self._answer(503 if missing else 200, f"{missing or 'ready'}\n")
             elif self.path == "/metrics":
-                self._answer(200, metrics())
+                self._answer(200, metrics(), CONTENT_TYPE)
             else:
                 self._answer(404, "/healthz /readyz /metrics\n")
 
-        def _answer(self, status: int, text: str) -> None:
+        def _answer(self, status: int, text: str, content_type: str = "text/plain; charset=utf-8") -> None:
             body = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -54,10 +54,10 @@ def test_a_missing_link_is_named(changed: dict[str, Any], says: list[str]) -> No
     missing = missing_link(replace(WHOLE, **changed), 5)
     assert missing is not None
     for part in says:
-        assert part in missing
+        assert part in missing.text
 
 
 def test_the_ledger_is_named_before_what_follows_from_it() -> None:
     missing = missing_link(replace(WHOLE, ledger_missing="away", watched=None), 5)
     assert missing is not None
-    assert missing.startswith("the ledger is not writable")
+    assert missing.text.startswith("the ledger is not writable")

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast_consoles.embedded.child import ChildProcess
 from holdfast_schemas.actions import ActionRecorded
@@ -231,7 +233,16 @@ def test_it_answers_on_its_port_and_stops_in_time(actuator: Actuator) -> None:
 
     assert get("/healthz") == (200, "ok\n")
     wait_for(lambda: get("/readyz")[0] == 200, 30, "being ready")
-    assert "holdfast_actuator_leases_renewed 0" in get("/metrics")[1]
+    shown = wait_for(
+        lambda: "holdfast_ledger_outbox_rows" in (text := get("/metrics")[1]) and text, 20, "the ledger's load"
+    )
+    figures = {
+        sample.name: sample.value for family in text_string_to_metric_families(shown) for sample in family.samples
+    }
+    assert figures["holdfast_actuator_leases_renewed"] == 0
+    assert figures["holdfast_actuator_partitions"] == 12
+    assert 'holdfast_actuator_leases_withheld{reason="unwatched"} 12' in shown  # no processor runs
+    assert time.time() - figures["holdfast_actuator_last_beat_timestamp_seconds"] < 30
     child.send_signal(signal.SIGTERM)
     assert child.wait(12) == 0
     assert "Traceback" not in actuator.log()

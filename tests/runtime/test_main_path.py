@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast_schemas.transport import topics
 from holdfast_schemas.transport.partitioner import partition_of
@@ -48,6 +49,10 @@ def test_events_become_decisions_metrics_and_watches_and_a_restart_goes_on(
         assert first.figure("holdfast_processor_dead_letters_total") == 1
         assert first.figure("holdfast_processor_events_read_total") >= 4
         assert first.figure("holdfast_processor_decisions_total") >= 1
+        families = text_string_to_metric_families(first.ask("/metrics")[1])
+        partitions = {s.labels["partition"] for f in families for s in f.samples if "partition" in s.labels}
+        assert partitions == {str(p) for p in range(12)}
+        assert (first.figure("holdfast_processor_partitions"), first.figure("holdfast_processor_migrations")) == (12, 1)
         assert first.ask("/healthz")[0] == 200
         wait_for(lambda: errors_shown(kafka) == 160, 10, "metrics that show the last report")
         assert first.stop() == 0, first.log()

@@ -1,7 +1,8 @@
 """The ledger is the queue: everything that must be finished is a row, so starting has no special path."""
 
 from .door import AWAY, BROKEN, POISON, Ledger, Owed
+from .load import Load
 from .notifications import Notification
 from .rows import OutboxRow, RulesInForce
 
-__all__ = ["AWAY", "BROKEN", "POISON", "Ledger", "Notification", "OutboxRow", "Owed", "RulesInForce"]
+__all__ = ["AWAY", "BROKEN", "POISON", "Ledger", "Load", "Notification", "OutboxRow", "Owed", "RulesInForce"]

@@ -17,7 +17,7 @@ from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
 from ..policy import on_the_brokers_clock
-from . import attendance, causes, deadlines, listening, retention, roles, schema
+from . import attendance, causes, deadlines, listening, load, retention, roles, schema
 from .entry import Entry
 from .notifications import Notifications
 from .refusals import in_one_line
@@ -162,6 +162,11 @@ class Ledger:
         """Forget one batch of what is older than ``keep_days``."""
         with self.db.transaction():
             return retention.delete_old(self.db, self._schema, keep_days)
+
+    def load(self) -> load.Load:
+        """What is open and owed now."""
+        with self.db.transaction():
+            return load.read(self.db)
 
     def beat(self, listening_on: Collection[int]) -> RulesInForce:
         """Write to the ledger (the lease rests on it being writable), and read which rules are in force.
