@@ -10,6 +10,7 @@ from holdfast_schemas.errors import LedgerRightsMissing
 
 from . import schema as numbered
 from .entry import OPEN
+from .refusals import in_one_line
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def read(db: psycopg.Connection, schema: str) -> Condition:
     try:
         tables, oldest, still_open = _read(db, schema)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise LedgerRightsMissing(schema, db.info.user, numbered.first_line(error)) from None
+        raise LedgerRightsMissing(schema, db.info.user, in_one_line(error)) from None
     owed = next(size.rows for size in tables if size.table == "outbox")
     return Condition(names[-1], pending, tables, oldest, still_open, owed)
 

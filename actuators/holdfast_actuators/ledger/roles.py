@@ -7,7 +7,7 @@ from psycopg import sql
 
 from holdfast_schemas.errors import LedgerRightsMissing, LedgerRoleMissing
 
-from .schema import first_line
+from .refusals import in_one_line
 
 GRANTS: Mapping[str, tuple[str, ...]] = {
     "action": ("SELECT", "INSERT", "UPDATE", "DELETE"),
@@ -57,4 +57,4 @@ def grant(db: psycopg.Connection, schema: str, role: str) -> None:
     except psycopg.errors.UndefinedObject:
         raise LedgerRoleMissing(role) from None
     except psycopg.errors.InsufficientPrivilege as error:
-        raise LedgerRightsMissing(schema, db.info.user, first_line(error)) from None
+        raise LedgerRightsMissing(schema, db.info.user, in_one_line(error)) from None

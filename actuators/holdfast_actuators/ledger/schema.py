@@ -15,6 +15,8 @@ from holdfast_schemas.errors import (
     LedgerUnreachable,
 )
 
+from .refusals import in_one_line
+
 log = logging.getLogger("holdfast.ledger")
 LOCK = 0x484F4C44  # "HOLD": one migrator at a time
 OTHERS_MIGRATE_SECONDS = 600
@@ -69,11 +71,11 @@ def migrate(db: psycopg.Connection, schema: str) -> list[str]:
                 db.execute("INSERT INTO schema_version VALUES (%s, %s, %s)", (number, name, checksum(content)))
                 applied.append(name)
     except psycopg.errors.InsufficientPrivilege as error:
-        raise LedgerRightsMissing(schema, db.info.user, first_line(error)) from None
+        raise LedgerRightsMissing(schema, db.info.user, in_one_line(error)) from None
     except psycopg.Error as error:
         if db.closed:
-            raise LedgerUnreachable(first_line(error)) from None
-        raise LedgerMigrationFailed(step, schema, first_line(error)) from None
+            raise LedgerUnreachable(in_one_line(error)) from None
+        raise LedgerMigrationFailed(step, schema, in_one_line(error)) from None
     log.info("applied %s to schema %s", ", ".join(applied) or "nothing", schema)
     return applied
 
@@ -81,11 +83,6 @@ def migrate(db: psycopg.Connection, schema: str) -> list[str]:
 def checksum(content: bytes) -> str:
     """A script's checksum, as it stands in ``schema_version``."""
     return hashlib.sha256(content).hexdigest()
-
-
-def first_line(error: psycopg.Error) -> str:
-    """What the server said, without its details."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _applied(db: psycopg.Connection, schema: str) -> dict[int, tuple[str, str]]:
@@ -99,7 +96,7 @@ def _applied(db: psycopg.Connection, schema: str) -> dict[int, tuple[str, str]]:
     try:
         return {number: (name, digest) for number, name, digest in db.execute(query).fetchall()}
     except psycopg.errors.InsufficientPrivilege as error:
-        raise LedgerRightsMissing(schema, db.info.user, first_line(error)) from None
+        raise LedgerRightsMissing(schema, db.info.user, in_one_line(error)) from None
 
 
 def _configure(db: psycopg.Connection, schema: str, lock_seconds: int) -> None:
