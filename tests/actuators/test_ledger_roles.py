@@ -68,7 +68,7 @@ def test_and_where_a_script_is_pending(database: str, owners: Ledger, restricted
     owners.db.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {role}")  # type: ignore[arg-type]
     owners.db.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA {SCHEMA} TO {role}")  # type: ignore[arg-type]
     before = older_ledgers.everything(database)
-    with pytest.raises(LedgerRightsMissing, match="must be owner of table action"):
+    with pytest.raises(LedgerRightsMissing, match="permission denied for schema"):
         restricted.migrate()
     assert older_ledgers.everything(database) == before
     assert owners.migrate() == [ledger_schema.scripts()[-1][1]]
