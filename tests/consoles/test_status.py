@@ -202,12 +202,12 @@ def test_explain_tells_decisions_with_what_became_of_them(log: Log, holdfast: Ho
     )
     ran = holdfast("explain", migration_id)
     assert ran.code == 0
-    assert f"{migration_id}#9 is paused: trigger:error-rate-rollback set it to pause" in ran.out
-    assert f"error-rate-pause decided pause: {VERDICT}; it is effective at #4" in ran.out
-    assert "(asked again, 1, because the breach lasts); it is already (paused)." in ran.out
+    assert f"{migration_id}#9 is paused. The trigger error-rate-rollback paused it" in ran.out
+    assert f"error-rate-pause decided pause: {VERDICT}. It took effect at #4" in ran.out
+    assert f"for the same breach (repeat 1): {VERDICT}. There was nothing left to do (paused)." in ran.out
     assert "error-rate-rollback decided rollback" in ran.out
-    assert "nothing was recorded of it yet: is holdfast actuator running?" in ran.out
-    assert "ana asked for a pause (lunch): pause #4 effective, by ana (asserted)" in ran.out
+    assert "Nothing was recorded of it yet: is holdfast actuator running?" in ran.out
+    assert "ana (asserted) asked for a pause: lunch. It took effect at #4 (all stopped)." in ran.out
     assert ran.out.count("decided pause") == 2, "a repeated decision is told once"
     shown = json.loads(holdfast("explain", migration_id, "--json").out)
     assert [d["outcome"] and d["outcome"]["outcome"] for d in shown["decisions"]] == ["effective", "already", None]

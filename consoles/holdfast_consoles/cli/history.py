@@ -18,6 +18,7 @@ from .choices import Json
 from .completing import migration_ids
 from .figures import clock, print_json
 from .migration_reference import parse
+from .shown import printable_text
 
 
 def history(
@@ -33,7 +34,7 @@ def history(
         print_json(found)
         return
     for action in found:
-        typer.echo(f"{clock(action.occurred_at)}  {told(action)}")
+        typer.echo(f"{clock(action.occurred_at)}  {printable_text(told(action))}")
     if any(action.cause_kind == "request" for action in found):
         typer.echo("(asserted): the name that the request carried; nothing proves it")
 

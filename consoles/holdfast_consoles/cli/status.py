@@ -90,7 +90,7 @@ def lines(one: Situation) -> list[tuple[str, str]]:
         told.append(("OVERRIDE", f"no trigger stops it until {until}, by {by} (asserted); holdfast pause ends it"))
     figures = one.figures
     if figures is None:
-        told.append(("progress", _unreported(one)))
+        told.append(("progress", unreported(one)))
     else:
         if not one.over:
             told.append(("alive?", liveness(one).sentence))
@@ -107,7 +107,7 @@ def lines(one: Situation) -> list[tuple[str, str]]:
     return told
 
 
-def _unreported(one: Situation) -> str:
+def unreported(one: Situation) -> str:
     """Why there are no figures, and whom to ask: nobody, as long as the first report may be on its way."""
     if one.desired is None or one.desired.desired == "none":
         return "no report: the run has not begun"
