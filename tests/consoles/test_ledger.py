@@ -98,3 +98,16 @@ def test_what_is_lacking_is_named_and_each_end_has_its_code(
     assert f"role {role} lacks rights on the ledger's schema holdfast: UPDATE on action; " in lacking.err
     rows = {line.split()[0]: line[20:32].strip() for line in lacking.out.splitlines()[3:]}
     assert (rows["action"], rows["beat"]) == ("0", "not shown")  # sizes all the same, rows of what it may read
+
+
+def test_a_ledger_of_a_newer_release_is_refused_by_every_command(
+    database: str, holdfast: Holdfast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DSN, database)
+    assert holdfast("ledger", "migrate").code == 0
+    with psycopg.connect(database) as db:
+        db.execute("INSERT INTO holdfast.schema_version VALUES (999, '999_of_the_future.sql', 'x')")
+    for arguments in (["migrate"], ["migrate", "--json"], ["check"], ["check", "--json"]):
+        ran = holdfast("ledger", *arguments)
+        assert (ran.code, ran.out) == (3, "")
+        assert f"stands at 999_of_the_future.sql, this release knows up to {NEWEST}: run the newer release" in ran.err
