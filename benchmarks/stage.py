@@ -23,13 +23,18 @@ def kafka_and_folder() -> Iterator[tuple[KafkaSettings, Path]]:
     """(settings of a new Kafka that has every topic, a folder for logs); both are gone afterwards."""
     with EmbeddedKafka() as server, TemporaryDirectory(prefix="holdfast-bench-") as folder:
         kafka = KafkaSettings(bootstrap_servers=server.bootstrap_servers)
-        admin = AdminClient({"bootstrap.servers": server.bootstrap_servers})
-        wanted = all_topics(kafka.topic_prefix)
-        new = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in wanted.items()]
-        for future in admin.create_topics(new, operation_timeout=CREATE_SECONDS).values():
-            future.result(CREATE_SECONDS)
-        wait_for(lambda: set(wanted) <= set(admin.list_topics(timeout=10).topics), CREATE_SECONDS, "the topics")
+        create_topics(kafka)
         yield kafka, Path(folder)
+
+
+def create_topics(kafka: KafkaSettings) -> None:
+    """Every topic of this prefix, as `holdfast topics create` makes them."""
+    admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
+    wanted = all_topics(kafka.topic_prefix)
+    new = [NewTopic(name, num_partitions=PARTITIONS, config=config) for name, config in wanted.items()]
+    for future in admin.create_topics(new, operation_timeout=CREATE_SECONDS).values():
+        future.result(CREATE_SECONDS)
+    wait_for(lambda: set(wanted) <= set(admin.list_topics(timeout=10).topics), CREATE_SECONDS, "the topics")
 
 
 def default_processor(folder: Path, kafka: KafkaSettings, name: str) -> Worker:

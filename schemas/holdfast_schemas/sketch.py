@@ -78,6 +78,11 @@ class LatencySketch(Frozen):
         """The record's form of a live sketch."""
         return cls(buckets=tuple(buckets), counts=tuple(buckets.values()))
 
+    def merge_into(self, buckets: Buckets) -> None:
+        """Add these counts to a live sketch, in place."""
+        for index, count in zip(self.buckets, self.counts, strict=True):
+            buckets[index] = buckets.get(index, 0) + count
+
     def live(self) -> Buckets:
         """The live form: a dictionary of one's own."""
         return dict(zip(self.buckets, self.counts, strict=True))

@@ -25,9 +25,8 @@ def sampled(state: PartitionState, event: HealthSampled) -> None:
         event.response_time is not None
     ):  # an empty one says: the reporter lives, and nobody asked the application anything
         target.response_ms = now
-        buckets = event.response_time.live()
         for panes in target.panes.values():
-            panes.sample(now, buckets)
+            panes.sample(now, event.response_time)
     for name in event.metrics:
         target.metrics_ms[name] = now
     for panes in target.panes.values():

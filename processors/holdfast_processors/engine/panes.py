@@ -8,7 +8,7 @@ late, never lost, and the engine needs no clock but the log's).
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast_schemas.sketch import Buckets, merge
+from holdfast_schemas.sketch import Buckets, LatencySketch, merge
 from holdfast_schemas.triggers import WINDOW_PANES
 
 from .gauges import Gauge
@@ -97,7 +97,7 @@ class Panes:
         else:
             self.add(now_ms, Pane(active_ms=milliseconds))
 
-    def sample(self, now_ms: int, buckets: Buckets) -> None:
+    def sample(self, now_ms: int, sketch: LatencySketch) -> None:
         """Add latencies to this moment's pane; those that left the window are let go."""
         index = now_ms // self.width_ms
         kept = self.sketches.get(index)
@@ -105,9 +105,9 @@ class Panes:
             for old in [i for i in self.sketches if i <= index - WINDOW_PANES]:
                 del self.sketches[old]
             kept = self.sketches[index] = {}
-        merge(kept, buckets)
+        sketch.merge_into(kept)
         if index == self._sampled:
-            merge(self._samples, buckets)
+            sketch.merge_into(self._samples)
 
     def gauge(self, now_ms: int, figures: dict[str, float]) -> None:
         """Take the figures in that a trigger asks for."""

@@ -1,13 +1,13 @@
 """What the engine reads and what it gives."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from holdfast_schemas.decisions import Decision
 from holdfast_schemas.metrics import MigrationMetrics
 
 
-@dataclass(frozen=True, slots=True)
-class LogRecord:
+class LogRecord(NamedTuple):
     """A record of holdfast.events as the broker has it; ``timestamp`` is log time in milliseconds."""
 
     partition: int

@@ -121,7 +121,7 @@ def progressed(state: PartitionState, migration: Migration, event: ProgressRepor
                 continue
             panes.add(now, pane)
             if event.batch_duration is not None:
-                panes.sample(now, event.batch_duration.live())
+                panes.sample(now, event.batch_duration)
             if panes.gauges:
                 panes.gauge(now, event.metrics)
     _leave_silence_out(state, migration)
