@@ -54,6 +54,8 @@ class Executor:
     def _forget(self) -> None:
         if time.monotonic() < self._forget_at:
             return
+        self._forget_at = time.monotonic() + FORGET_EVERY_SECONDS  # when it fails too: deadlines come first
         deleted = self._ledger.delete_old(self._keep_days)
         self._figures.deleted(action=deleted.actions, run=deleted.runs, worker=deleted.workers)
-        self._forget_at = 0.0 if deleted.more else time.monotonic() + FORGET_EVERY_SECONDS
+        if deleted.more:
+            self._forget_at = 0.0

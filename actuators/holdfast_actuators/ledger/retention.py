@@ -14,6 +14,8 @@ from holdfast_schemas.states import FINAL_OUTCOMES
 LOCK = 0x4B454550
 """Advisory lock ("KEEP"): one actuator at a time."""
 BATCH_ROWS = 500
+BATCH_SECONDS = 5
+"""A batch that takes longer is given up for now: it runs between deadlines."""
 
 OLD_ACTIONS = """
 DELETE FROM action WHERE cause_id IN (
@@ -54,6 +56,7 @@ def delete_old(db: psycopg.Connection, schema: str, keep_days: int) -> Deleted:
     before = _before(db, keep_days) if got and got[0] else None
     if before is None:
         return Deleted()
+    db.execute("SELECT set_config('statement_timeout', %s, true)", (f"{BATCH_SECONDS}s",))
     bounds = {"before": before, "rows": BATCH_ROWS, "final": sorted(FINAL_OUTCOMES)}
     actions = db.execute(OLD_ACTIONS, bounds).rowcount
     runs = [run_id for (run_id,) in db.execute(OLD_RUNS, bounds).fetchall()]
