@@ -18,7 +18,9 @@ from .newest import Newest
 from .situation import Situation, situations_of
 
 STATISTICS_SECONDS = 2.0
-"""How often the client says which brokers it is connected to."""
+"""How often the client says which brokers it is connected to, and when it heard them last."""
+SILENT_SECONDS = 5.0
+"""A fetch is answered at least ten times a second, with or without records: a broker that is silent for so long hangs."""
 BATCH = 5_000
 
 
@@ -28,7 +30,7 @@ class Following:
     def __init__(self, kafka: KafkaSettings) -> None:
         self.newest = Newest()
         self.connected = True
-        """Whether a broker was connected when the client last looked."""
+        """Whether a broker was connected and answered when the client last looked."""
         self._consumer = plain_consumer(
             kafka,
             **{
@@ -97,4 +99,5 @@ class Following:
         self._consumer.assign(starts)
 
     def _statistics(self, text: str) -> None:
-        self.connected = any(broker["state"] == "UP" for broker in orjson.loads(text)["brokers"].values())
+        silent = (broker["rxidle"] for broker in orjson.loads(text)["brokers"].values() if broker["state"] == "UP")
+        self.connected = any(microseconds < SILENT_SECONDS * 1e6 for microseconds in silent)

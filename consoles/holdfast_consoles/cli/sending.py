@@ -37,7 +37,9 @@ class Sending:
             occurred_at=now(),
         )
         place = len(self._answers)
-        self._answers.append(f"{asked}: sent, not answered yet")
+        self._answers.append(
+            f"{asked}: not answered yet; holdfast history {asked.migration_id} tells what becomes of it"
+        )
         thread = threading.Thread(target=self._wait_for, args=(request, place), name=str(asked), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -46,6 +48,11 @@ class Sending:
     def answers(self) -> list[str]:
         """A line a request, in the order in which they were sent."""
         return list(self._answers)
+
+    @property
+    def open(self) -> bool:
+        """Whether a request waits for its answer."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def finish(self, seconds: float) -> None:
         """Wait for open answers, at most ``seconds`` for all of them: a request that is under way gets into the log."""

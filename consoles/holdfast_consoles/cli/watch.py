@@ -32,6 +32,8 @@ def watch(actor: Actor = None, wait: Wait = 10.0) -> None:
         with Following(kafka) as following, Keyboard(sys.stdin.fileno()) as keyboard:
             view(following, sending, keyboard)
     finally:
+        if sending.open:
+            typer.echo(f"waiting for an answer, at most {FINISH_SECONDS:g} s", err=True)
         sending.finish(FINISH_SECONDS)
         for answer in sending.answers:
             typer.echo(answer)
