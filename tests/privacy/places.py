@@ -41,7 +41,7 @@ def ledger_of(on: Stage) -> bytes:
 
 def logs_of(on: Stage) -> Iterator[tuple[str, bytes]]:
     """(process, its log): services, runners, commands and the ledger's server; the application's server is its own."""
-    for path in sorted(on.folder.rglob("*.log")):
+    for path in sorted([*on.folder.rglob("*.log"), on.folder / "ledger" / "log"]):
         if on.folder / "app" not in path.parents:
             yield str(path.relative_to(on.folder)), path.read_bytes()
 
