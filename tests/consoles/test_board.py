@@ -83,6 +83,7 @@ def test_a_row_tells_epoch_state_progress_rate_end_trigger_and_guard() -> None:
         (one(estimate=Estimate(state="diverging", expected=LATER)), "ends", "13:30 (now–open)"),
         (one(estimate=Estimate(state="ready", expected=AT + timedelta(days=2))), "ends", "Mar 03 12:00 (now–open)"),
         (one(estimate=Estimate(state="ready", earliest=LATER, expected=LATER, latest=LATER)), "ends", "13:30"),
+        (one(state="dead", estimate=Estimate(state="paused")), "ends", ""),
         (one(triggers=()), "trigger", "no trigger"),
         (one(triggers=[reading(reading=r) for r in ("ok", "absent", "ok", "no_data")]), "trigger", QUIET),
         (one(mode="observe"), "guard", "OBSERVED"),

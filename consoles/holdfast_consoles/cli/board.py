@@ -60,7 +60,9 @@ def row(one: Situation, at: datetime, short: bool = False) -> Row:
         _state(one),
         _progress(figures, short),
         "" if over else figure(figures.rows_per_second),
-        "" if over and figures.estimate.expected is None else _ends(figures.estimate, at, short),
+        ""
+        if figures.estimate.expected is None and (over or figures.state == "dead")
+        else _ends(figures.estimate, at, short),
         "" if over else _worst(figures.triggers),
         guard,
     )

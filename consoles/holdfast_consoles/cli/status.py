@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from holdfast_schemas.errors import UnknownMigration
-from holdfast_schemas.metrics import Estimate, MigrationMetrics
+from holdfast_schemas.metrics import MigrationMetrics
 from holdfast_schemas.settings import Settings
 
 from .choices import Json
@@ -96,7 +96,7 @@ def lines(one: Situation) -> list[tuple[str, str]]:
             told.append(("alive?", liveness(one).sentence))
         told.append(("progress", f"{progress(figures)} (as of {ago(figures.updated_at)})"))
         if not one.over or figures.estimate.expected is not None:
-            told.append(("estimate", estimate(figures.estimate)))
+            told.append(("estimate", estimate(figures)))
         told.append(("rates", _rates(figures)))
         for trigger in figures.triggers:
             told.append(("trigger", f"{trigger.trigger_id} ({trigger.action}): {trigger.verdict}"))
@@ -136,9 +136,10 @@ def progress(figures: MigrationMetrics) -> str:
     return f"{text}, {figures.workers_live} of {figures.workers} workers live"
 
 
-def estimate(found: Estimate) -> str:
+def estimate(figures: MigrationMetrics) -> str:
     """The end and its range, or why there is none."""
-    why = found.state.replace("_", " ")
+    found = figures.estimate
+    why = "no worker is heard" if figures.state == "dead" else found.state.replace("_", " ")
     if found.expected is None:
         return f"none ({why})"
     if found.state == "done":
