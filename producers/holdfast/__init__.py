@@ -15,10 +15,12 @@ from holdfast_schemas.errors import (
 )
 from holdfast_schemas.settings import Settings
 from holdfast_schemas.transport import topics
+from holdfast_schemas.transport.async_subscription import AsyncSubscription
 from holdfast_schemas.transport.collect import collect_metrics
 from holdfast_schemas.transport.subscription import Subscription
 
 __all__ = [
+    "AsyncSubscription",
     "GuardUnavailable",
     "HealthReporter",
     "HoldfastError",
