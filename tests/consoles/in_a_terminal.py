@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -65,14 +65,21 @@ class Terminal:
 
 @contextmanager
 def in_a_terminal(
-    *arguments: str, width: int = 160, height: int = 40, term: str = "xterm-256color"
+    *arguments: str,
+    width: int = 160,
+    height: int = 40,
+    term: str = "xterm-256color",
+    program: Sequence[str] = ("-m", "holdfast_consoles.cli.main"),
 ) -> Iterator[Terminal]:
-    """Runs ``holdfast ARGUMENTS`` with a controlling terminal of its own; ends it if the test did not."""
+    """Runs ``holdfast ARGUMENTS`` with a controlling terminal of its own; ends it if the test did not.
+
+    ``program``: Python's own arguments, where it is not the plain command.
+    """
     keyboard, line = pty.openpty()
     fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     before = termios.tcgetattr(line)
     process = subprocess.Popen(
-        [sys.executable, "-m", "holdfast_consoles.cli.main", *arguments],
+        [sys.executable, *program, *arguments],
         stdin=line,
         stdout=line,
         stderr=line,

@@ -6,6 +6,7 @@ from holdfast_consoles.cli.pressing import Asked
 from holdfast_consoles.cli.sending import Sending
 from holdfast_schemas.errors import RequestRefused
 from holdfast_schemas.requests import PersonRequest
+from tests.waiting import wait_for
 
 ASKED = Asked("rollback", "orders", 7, "wrong rates")
 
@@ -50,7 +51,8 @@ def test_a_slow_answer_holds_up_neither_another_nor_the_leaving() -> None:
     sending = Sending(answer, "ana")
     sending.send(ASKED)
     sending.send(Asked("pause", "other", 3, "lunch"))
-    sending.finish(0.5)
+    wait_for(lambda: sending.answers[1] == "pause done", 20, "the quick answer")
+    sending.finish(0.1)
     assert sending.open
     assert sending.answers == [
         "rollback orders#7: not answered yet; holdfast history orders tells what becomes of it",

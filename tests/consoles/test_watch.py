@@ -97,6 +97,32 @@ def test_every_way_out_leaves_the_terminal_whole(log: Log, migration_id: str, wa
         assert "Aborted" not in terminal.text
 
 
+BROKEN = """
+import sys
+from holdfast_consoles.cli import view
+from holdfast_consoles.cli.main import main
+
+shown = view.board
+
+def board(seen, *rest):
+    if seen:
+        raise ZeroDivisionError("a bug")
+    return shown(seen, *rest)
+
+view.board = board
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_an_error_leaves_the_terminal_whole_and_is_told_after_it(log: Log, migration_id: str) -> None:
+    stands(log, migration_id)
+    with in_a_terminal("watch", program=("-c", BROKEN)) as terminal:
+        assert terminal.ends() == 70
+        assert is_whole(terminal)
+        wait_for(lambda: "internal error: ZeroDivisionError: a bug" in terminal.text, 10, "the error")
+        assert terminal.text.index("internal error") > terminal.text.rindex(MAIN_SCREEN)
+
+
 def test_a_terminal_of_three_lines_is_no_harm(log: Log, migration_id: str) -> None:
     stands(log, migration_id)
     with in_a_terminal("watch", width=20, height=3) as terminal:
