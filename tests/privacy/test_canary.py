@@ -15,6 +15,7 @@ from confluent_kafka import Producer
 from holdfast_consoles.demo.stage import HOLDFAST, Stage, stage
 from holdfast_consoles.embedded.child import ChildProcess
 from holdfast_schemas.redaction import MESSAGE_BYTES
+from holdfast_schemas.transport import topics
 from tests.actuators.receiver import Receiver, receiver
 from tests.waiting import wait_for
 
@@ -121,14 +122,15 @@ def test_opted_in_texts_are_redacted_and_short_and_only_plain_words_pass(on: Sta
 def test_what_a_stranger_sends_stays_on_its_topic_and_the_dead_letters(on: Stage, hook: Receiver) -> None:
     producer = Producer(on.kafka.librdkafka())
     prefix = on.kafka.topic_prefix
-    for topic in ("events", "runs", "requests", "decisions"):
-        for value in (f'{{"type": "RunStarted", "mail": "{STRANGER}", "migration_id": "{STRANGER}"}}', STRANGER):
-            producer.produce(f"{prefix}.{topic}", value.encode(), STRANGER.encode())
+    for topic in (topics.events, topics.runs, topics.requests, topics.decisions):
+        refused = {"type": next(iter(topic.types)), "run_id": STRANGER, "migration_id": STRANGER, "kind": STRANGER}
+        for value in (json.dumps(refused), json.dumps({"type": STRANGER}), STRANGER):
+            producer.produce(topic.full_name(prefix), value.encode(), STRANGER.encode())
     assert producer.flush(30) == 0
 
     def letters() -> int:
         return dict(places.topics_of(on))["dead-letters"].count(b"holdfast_reason=")
 
-    wait_for(lambda: letters() >= 8, 60, "the dead letters", 0.5)
+    wait_for(lambda: letters() >= 12, 60, "the dead letters", 0.5)
     found = set(leaks(everywhere(on, hook), kinds=FOREIGN))
     assert found == {f"topic {topic}" for topic in ("events", "runs", "requests", "decisions", "dead-letters")}
