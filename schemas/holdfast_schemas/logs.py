@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 
 import orjson
 
-from .errors import HoldfastError
+from .errors import HoldfastError, Undecodable
 from .redaction import redacted
 
 CONTEXT = ("migration_id", "run_id", "decision_id", "partition", "epoch")
 """Fields that a call may give in ``extra``."""
+HEAD = "Traceback (most recent call last):\n"
 
 
 class JsonFormatter(logging.Formatter):
@@ -50,7 +51,9 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _shown(error: BaseException) -> str:
-    """Our own refusals in their words; of others a line."""
+    """Our own refusals in their words, but of a record that cannot be read the reason only; of others a line."""
+    if isinstance(error, Undecodable):
+        return error.reason
     return str(error) if isinstance(error, HoldfastError) else redacted(str(error)) or type(error).__name__
 
 
@@ -59,7 +62,7 @@ def _traceback(error: BaseException | None) -> str:
     parts: list[str] = []
     while error is not None and len(parts) < 10:
         kind = f"{type(error).__module__}.{type(error).__qualname__}: {_shown(error)}"
-        parts.append("".join(traceback.format_tb(error.__traceback__)) + kind)
+        parts.append(HEAD + "".join(traceback.format_tb(error.__traceback__)) + kind)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return "\nfrom:\n".join(parts)
 

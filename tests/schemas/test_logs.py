@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from holdfast_schemas.errors import BrokerUnreachable
+from holdfast_schemas.errors import BrokerUnreachable, UnknownType
 from holdfast_schemas.logs import JsonFormatter
 
 DETAIL = 'violates not-null constraint "actor"\nDETAIL:  Failing row contains (7, Ann Lee, ann@example.org).'
@@ -32,6 +32,7 @@ def test_a_traceback_names_the_place_and_not_the_row() -> None:
     assert "Ann" not in str(line)
     assert "ann@" not in str(line)
     assert "test_a_traceback_names_the_place_and_not_the_row" in line["traceback"]
+    assert line["traceback"].startswith("Traceback (most recent call last):\n  File ")
     assert "builtins.ValueError: bad mail ?" in line["traceback"]
     assert 'psycopg.errors.NotNullViolation: violates not-null constraint "actor"' in line["traceback"]
 
@@ -41,6 +42,7 @@ def test_a_traceback_names_the_place_and_not_the_row() -> None:
     [
         (psycopg.errors.NotNullViolation(DETAIL), 'violates not-null constraint "actor"'),
         (psycopg.OperationalError(""), "OperationalError"),
+        (UnknownType("events", "ann@example.org"), "unknown-type"),
         (BrokerUnreachable("kafka:9092", 10.0), str(BrokerUnreachable("kafka:9092", 10.0))),
     ],
 )
