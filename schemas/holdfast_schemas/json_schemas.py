@@ -1,6 +1,6 @@
-"""Generate the JSON Schemas beside the contracts: ``python -m holdfast_schemas.json_schemas [--check]``.
+"""Generate JSON Schemas and the AsyncAPI document of the contracts: ``python -m holdfast_schemas.json_schemas [--check]``.
 
-One file a topic under ``json/``; a test fails when a contract moved and its file did not.
+One file a topic under ``json/``, and ``asyncapi.json``; a test fails when a contract moved and its file did not.
 """
 
 import sys
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from .asyncapi import document
 from .transport.topics import CONTRACT_TOPICS, Topic
 from .triggers import RuleSet
 
@@ -28,6 +29,7 @@ def generated() -> dict[str, bytes]:
         return _text({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": topic.full_name(), **schema})
 
     schemas = {f"{topic.name}.schema.json": of(topic) for topic in CONTRACT_TOPICS}
+    schemas["asyncapi.json"] = _text(document())
     schemas["rules.schema.json"] = _text(RuleSet.model_json_schema())
     return schemas
 
