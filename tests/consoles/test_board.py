@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from holdfast_consoles.cli.board import board, ordered, row
+from holdfast_consoles.cli.board import board
 from holdfast_consoles.cli.guard import Guard
 from holdfast_consoles.cli.pressing import Asked, Pressing
+from holdfast_consoles.cli.rows import ordered, row
 from holdfast_consoles.cli.situation import Situation
 from holdfast_schemas.desired_state import DesiredState
 from holdfast_schemas.leases import GuardLease
@@ -99,6 +100,26 @@ def test_a_row_tells_epoch_state_progress_rate_end_trigger_and_guard() -> None:
 )
 def test_a_cell(seen: Situation, cell: str, text: str) -> None:
     assert getattr(row(seen, LATER), cell) == text
+
+
+def test_a_short_row_leaves_out_total_range_and_verdict() -> None:
+    cells = row(one(), LATER, short=True)
+    assert (cells.progress, cells.ends, cells.trigger) == ("2.3 %", "13:30", "pause: tripped")
+
+
+@pytest.mark.parametrize("width", [80, 100, 140, 200])
+def test_of_a_long_name_the_epoch_is_left_and_the_guard_is_whole(width: int) -> None:
+    line = shown([one("m" * 100, held=guard(seconds_ago=31))], width=width).splitlines()[2]
+    assert "m…#7 " in line
+    assert line.rstrip().endswith("NO GUARD")
+    assert ("412 of" in line or "error_r" in line) == (width >= 140)
+
+
+def test_a_short_list_is_shown_whole_and_a_long_one_leaves_room_for_the_selected() -> None:
+    text = shown([one(f"m{n}") for n in range(8)], height=20)
+    assert all(f"\nm{n}#7" in text for n in range(8))
+    text = shown([one(f"m{n:02}") for n in range(80)], height=20)
+    assert "wanted" in text
 
 
 def test_the_worst_trigger_is_the_gravest_reading_then_the_severest_action() -> None:

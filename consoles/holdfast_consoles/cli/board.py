@@ -1,71 +1,25 @@
 """The live view as rich shows it: a row a migration, the selected one in full, what is typed, what was answered. Pure."""
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from textwrap import wrap
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from holdfast_schemas.metrics import Estimate, MigrationMetrics, TriggerReading
-from holdfast_schemas.triggers import SEVERITY
-
-from .figures import age, figure
-from .liveness import liveness
 from .pressing import HELP, Pressing
+from .rows import row
 from .shown import printable_text
 from .situation import Situation
 from .status import OBSERVED, lines
 
-GRAVITY = {"tripped": 3, "breach": 2, "missing": 1}
-"""How bad a trigger's reading is; of two alike the one with the severer action is shown."""
 STYLES = {"dead": "bold red", "stuck": "bold red", "paused": "yellow", "rolling_back": "magenta", "running": "green"}
 ANSWERS_SHOWN = 3
-WIDE = 120
-"""From so many characters on a row tells the total and the estimate's range."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A migration's cells, as text."""
-
-    name: str
-    state: str
-    progress: str
-    rate: str
-    ends: str
-    trigger: str
-    guard: str
-
-
-def ordered(found: Sequence[Situation]) -> list[Situation]:
-    """What goes on first, by id; then what is over, the newest end first."""
-    over = [one for one in found if one.over]
-    over.sort(key=lambda one: one.figures.updated_at if one.figures else datetime.min.replace(tzinfo=UTC), reverse=True)
-    return [one for one in found if not one.over] + over
-
-
-def row(one: Situation, at: datetime, short: bool = False) -> Row:
-    """One migration's row at ``at``; ``short`` leaves out the total and the estimate's range."""
-    figures = one.figures
-    guard = "–" if one.over else "OBSERVED" if one.observed_only else one.guard.word
-    if figures is None:
-        return Row(one.name, one.state(), "no report yet", "", "", "", guard)
-    over = one.over
-    return Row(
-        one.name,
-        _state(one),
-        _progress(figures, short),
-        "" if over else figure(figures.rows_per_second),
-        ""
-        if figures.estimate.expected is None and (over or figures.state == "dead")
-        else _ends(figures.estimate, at, short),
-        "" if over else _worst(figures.triggers),
-        guard,
-    )
+WIDE = 140
+"""From so many characters on a row tells the total, the estimate's range and the trigger's verdict."""
+NARROW = 100
+"""Below so many a row leaves out the rate."""
 
 
 def board(
@@ -83,7 +37,9 @@ def board(
     below = _footer(pressing, answers, width)
     detail = [] if selected is None else _detail(selected, width)
     room = height - 2 - len(below)  # the head and the columns' names
-    detail = detail[: max(room - 3, 0)]
+    detail = detail[
+        : max(room - len(seen), room // 2)
+    ]  # a short list is shown whole, a long one has half of the screen
     first, last = _visible(seen, selected, room - len(detail))
     middle: list[RenderableType] = [_table(seen[first:last], selected, at, width)] if seen else [Text(wait)]
     empty = [Text("")] * (room - len(detail) - (last - first))  # so that the keys stand on the last line
@@ -93,26 +49,35 @@ def board(
 
 
 def _table(seen: Sequence[Situation], selected: Situation | None, at: datetime, width: int) -> Table:
+    columns = [("migration", max(width // 4, 12)), ("state", max(width // 5, 16)), ("progress", None)]
+    columns += [("rows/s", None)] if width >= NARROW else []
     table = Table(box=None, expand=True, pad_edge=False, padding=(0, 1, 0, 0), header_style="underline")
-    table.add_column("migration", max_width=max(width // 4, 12), no_wrap=True, overflow="ellipsis")
-    for name in ("state", "progress", "rows/s", "ends (UTC)"):
-        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for name, most in (*columns, ("ends (UTC)", None)):
+        table.add_column(name, max_width=most, no_wrap=True, overflow="ellipsis")
     table.add_column("worst trigger", ratio=1, no_wrap=True, overflow="ellipsis")
-    table.add_column("guard", width=8, no_wrap=True, overflow="ellipsis")
+    table.add_column("guard", min_width=8, no_wrap=True)
     for one in seen:
         cells = row(one, at, short=width < WIDE)
         live = "" if one.figures is None else one.figures.state
+        rate = [Text(cells.rate)] if width >= NARROW else []
         table.add_row(
-            Text(cells.name),
+            Text(_fitting(one, max(width // 4, 12))),
             Text(printable_text(cells.state), style=STYLES.get(live, "")),
             Text(printable_text(cells.progress)),
-            Text(cells.rate),
+            *rate,
             Text(cells.ends),
             Text(printable_text(cells.trigger)),
             Text(cells.guard, style="bold red" if cells.guard == "NO GUARD" else ""),
             style="reverse" if one is selected else "dim" if one.over else "",
         )
     return table
+
+
+def _fitting(one: Situation, most: int) -> str:
+    """The name in at most so many characters: of a long one the middle goes, never the epoch."""
+    epoch = f"#{one.epoch}"
+    whole = len(one.name) <= most
+    return one.name if whole else f"{one.migration_id[: max(most - len(epoch) - 1, 1)]}…{epoch}"
 
 
 def _detail(one: Situation, width: int) -> list[RenderableType]:
@@ -142,48 +107,3 @@ def _visible(seen: Sequence[Situation], selected: Situation | None, room: int) -
         return 0, min(len(seen), room)
     first = min(max(seen.index(selected) - room // 2, 0), len(seen) - room)
     return first, first + room
-
-
-def _state(one: Situation) -> str:
-    """The state, with the seconds where nothing is heard or moves, and a word where the figures are too old to know."""
-    found = liveness(one)
-    seconds = {"dead": found.seconds_since_report, "stuck": found.seconds_since_progress}.get(found.verdict)
-    since = "" if seconds is None else f" {age(seconds)}"
-    return f"{one.state()}{since}" + (", stale" if found.verdict == "unknown" else "")
-
-
-def _progress(figures: MigrationMetrics, short: bool) -> str:
-    done = figures.rows_already_done + figures.rows_processed
-    if figures.total_rows is None:
-        return f"{done:,} rows"
-    share = f"{100 * done / figures.total_rows:.1f} %" if figures.total_rows else f"{done:,} rows"
-    return share if short else f"{share} of {figures.total_rows:,}"
-
-
-def _ends(found: Estimate, at: datetime, short: bool) -> str:
-    if found.expected is None:
-        return found.state.replace("_", " ")
-    if found.state == "done":
-        return f"ended {_short(found.expected, at)}"
-    earliest = "now" if found.earliest is None else _short(found.earliest, at)
-    latest = "open" if found.latest is None else _short(found.latest, at)
-    expected = _short(found.expected, at)
-    return expected if short or earliest == expected == latest else f"{expected} ({earliest}–{latest})"
-
-
-def _short(then: datetime, at: datetime) -> str:
-    then = then.astimezone(UTC)
-    return f"{then:%H:%M}" if then.date() == at.astimezone(UTC).date() else f"{then:%b %d %H:%M}"
-
-
-def _worst(triggers: Sequence[TriggerReading]) -> str:
-    """The gravest verdict; where none is grave, how many triggers read what."""
-    if not triggers:
-        return "no trigger"
-    worst = max(triggers, key=lambda one: (GRAVITY.get(one.reading, 0), SEVERITY[one.action]))
-    if worst.reading in GRAVITY:
-        return f"{worst.action}: {worst.verdict}"
-    return ", ".join(
-        f"{number} {reading.replace('_', ' ')}"
-        for reading, number in Counter(t.reading for t in triggers).most_common()
-    )

@@ -11,11 +11,12 @@ from rich.live import Live
 
 from holdfast_schemas.record import now
 
-from .board import board, ordered
+from .board import board
 from .figures import clock
 from .following import Following
 from .keys import Keyboard
 from .pressing import Pressing, Quit
+from .rows import ordered
 from .sending import Sending
 from .situation import Situation
 
