@@ -31,16 +31,16 @@ class HealthReporter:
     """
 
     def __init__(
-        self, target: str, settings: Settings | None = None, sink: Sink | None = None, *, response_times: bool = True
+        self, target: str, settings: Settings | None = None, sink: Sink | None = None, *, heartbeat: bool = True
     ) -> None:
-        """``response_times=False``: this reporter knows figures alone, and says nothing of response times."""
+        """``heartbeat=False`` is for samplers: nothing is sent where nothing was observed, so that no word is no word."""
         self._settings = settings or Settings.load()
         self._sink: Sink = sink or KafkaSink(self._settings.kafka, "holdfast/health")
         self._outbox = HealthOutbox(
             name_or_refusal("HealthReporter()", "target", target),
             self._sink,
             self._settings.reporter.interval_seconds,
-            response_times=response_times,
+            heartbeat=heartbeat,
         )
         self._flusher = Flusher(self._sink, self._settings.reporter.floor_seconds)
         self._sending = False

@@ -31,12 +31,12 @@ class Pending:
 class HealthOutbox:
     """Filled from any thread; emptied by the flusher's thread alone. At most one sample a partition is in flight."""
 
-    def __init__(self, target: str, sink: Sink, interval_seconds: float, *, response_times: bool) -> None:
+    def __init__(self, target: str, sink: Sink, interval_seconds: float, *, heartbeat: bool) -> None:
         self.wake: Callable[[], None] = lambda: None
         self._target = target
         self._sink = sink
         self._interval_seconds = interval_seconds
-        self._response_times = response_times
+        self._heartbeat = heartbeat
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -114,6 +114,9 @@ class HealthOutbox:
     def _next(self, pending: Pending, now: float) -> Parcel | None:
         if now < pending.due and not (self._finishing and (pending.buckets or pending.metrics)):
             return None
+        if not (self._heartbeat or pending.buckets or pending.metrics):
+            pending.due = now + self._interval_seconds
+            return None
         buckets, pending.buckets = pending.buckets, {}
         metrics, pending.metrics = pending.metrics, {}
         since, pending.since = pending.since, now
@@ -124,7 +127,7 @@ class HealthOutbox:
             reporter_id=self._reporter_id,
             seq=self._seq,
             interval_seconds=max(0.0, now - since),
-            response_time=LatencySketch.of(buckets) if self._response_times else None,
+            response_time=LatencySketch.of(buckets) if buckets or self._heartbeat else None,
             metrics=dict(list(metrics.items())[:MAX_METRICS]),
             occurred_at=wall_clock(),
         )

@@ -3,6 +3,7 @@
 import math
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -87,10 +88,15 @@ def test_a_figure_goes_once_with_the_next_sample(health: HealthReporter, sink: M
     assert sorted(said, key=str) == [(p, {"queue_depth": 3.0}) for p in range(PARTITIONS)]
 
 
-def test_a_reporter_of_figures_says_nothing_of_response_times(sink: MemorySink) -> None:
-    with HealthReporter("orders", quick(), sink, response_times=False) as health:
+def test_without_a_heartbeat_no_word_is_no_word(sink: MemorySink) -> None:
+    with HealthReporter("orders", quick(), sink, heartbeat=False) as health:
         health.metric("lag", 0)
-    assert {s.response_time for s in sink.of(HealthSampled)} == {None}
+        wait_for(lambda: len(sink.of(HealthSampled)) >= PARTITIONS, 10, "the figure")
+        time.sleep(0.5)  # five intervals in which nothing is observed
+        assert len(sink.of(HealthSampled)) == PARTITIONS
+        health.observe(0.1)
+    samples = sink.of(HealthSampled)
+    assert [s.response_time is None for s in samples] == [True] * PARTITIONS + [False] * PARTITIONS
 
 
 def test_threads_lose_nothing(health: HealthReporter, sink: MemorySink) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from . import dead_letters, ledger, services, topics, triggers
+from . import dead_letters, ledger, sample, services, topics, triggers
 from .choices import use_config
 from .explain import explain
 from .history import history
@@ -36,6 +36,7 @@ def every_command(
 
 
 services.register(app)
+app.add_typer(sample.app, name="sample")
 app.add_typer(topics.app, name="topics")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -51,6 +51,7 @@ from .runners import (
     RunRefused,
     RunStopped,
 )
+from .samplers import SampleFailed, TargetUnknown
 from .states import ForeignLog, LogRecreated, StateTooNew
 from .tree import HoldfastError, NoAcknowledgement, NotFound, Refused, Unreachable, Unusable
 
@@ -98,10 +99,12 @@ __all__ = [
     "RunFenced",
     "RunRefused",
     "RunStopped",
+    "SampleFailed",
     "ServerNotReady",
     "SettingsInvalid",
     "SettingsUnreadable",
     "StateTooNew",
+    "TargetUnknown",
     "TopicMissing",
     "TopicsWrong",
     "Undecodable",

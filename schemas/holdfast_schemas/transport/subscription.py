@@ -205,4 +205,3 @@ class Subscription(Generic[T]):
                         consumer.seek(TopicPartition(early.topic() or "", early.partition() or 0, early.offset() or 0))
                 except KafkaException as error:
                     log.warning("%s: %s", self._topic.name, error)
-
