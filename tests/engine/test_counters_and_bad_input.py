@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from holdfast_processors.engine import keeping
 from holdfast_processors.engine.engine import step
 from holdfast_processors.engine.state import PartitionState
 from holdfast_schemas import events
 from holdfast_schemas.record import from_milliseconds
+from holdfast_schemas.sketch import LatencySketch
 
 from .a_log import START_MS, Log, begun, decisions, judge, run_id, worker_id
 
@@ -126,3 +128,16 @@ def test_events_of_every_type_are_read() -> None:
         assert isinstance(event, events.Record)
         step(state, log.add(event))  # type: ignore[arg-type]
     assert state.position == len(log.records)
+
+
+def test_absurd_counts_of_latencies_end_nothing() -> None:
+    """Each count is allowed; their sum is more than 64 bits hold."""
+    log = begun()
+    sketch = {"buckets": [100], "counts": [2**53]}
+    for _ in range(2_100):
+        log.progress(1, batch_duration=LatencySketch.model_validate(sketch, strict=False))
+    log.tick(6)
+    log.progress(1, batch_duration=LatencySketch.model_validate(sketch, strict=False))
+    state, outputs = judge(log)
+    assert all(output.rejected is None for output in outputs)
+    assert keeping.encode(state, "m") is not None

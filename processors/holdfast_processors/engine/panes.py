@@ -12,6 +12,7 @@ from holdfast_schemas.sketch import Buckets, LatencySketch, merge
 from holdfast_schemas.triggers import WINDOW_PANES
 
 from .gauges import Gauge
+from .packed_sketch import PackedSketch, merge_packed, pack, unpack
 
 FAST_PANES = WINDOW_PANES // 6
 SLOW_PANES = WINDOW_PANES * 5
@@ -61,7 +62,8 @@ class Panes:
     """Only what was reported in these phases is in them; empty: in any."""
     counts: dict[int, Pane] = field(default_factory=dict)
     older: dict[int, Pane] = field(default_factory=dict)
-    sketches: dict[int, Buckets] = field(default_factory=dict)
+    sketches: dict[int, "Buckets | PackedSketch"] = field(default_factory=dict)
+    """Of the newest pane live, of those before it packed: a tenth of the memory."""
     gauges: dict[str, Gauge] = field(default_factory=dict)
     """Of each custom figure that a trigger asks for, by its name."""
     _totals_at: int = -1
@@ -81,7 +83,9 @@ class Panes:
         pane = self.counts.get(index)
         if pane is None:
             self._age(index)
-            self._totals_at = -1  # aging rounds the slow window's edge: a sum from before would not be met again in a replay
+            self._totals_at = (
+                -1
+            )  # aging rounds the slow window's edge: a sum from before would not be met again in a replay
             pane = self.counts[index] = Pane()
         pane.add(more)
         for total in self._totals.values() if index == self._totals_at else ():
@@ -101,10 +105,11 @@ class Panes:
         """Add latencies to this moment's pane; those that left the window are let go."""
         index = now_ms // self.width_ms
         kept = self.sketches.get(index)
-        if kept is None:
-            for old in [i for i in self.sketches if i <= index - WINDOW_PANES]:
-                del self.sketches[old]
-            kept = self.sketches[index] = {}
+        if not isinstance(kept, dict):
+            self.sketches = {
+                i: pack(b) if isinstance(b, dict) else b for i, b in self.sketches.items() if i > index - WINDOW_PANES
+            }
+            kept = self.sketches[index] = {} if kept is None else unpack(kept)
         sketch.merge_into(kept)
         if index == self._sampled:
             sketch.merge_into(self._samples)
@@ -151,9 +156,9 @@ class Panes:
     def _merged(self, now_ms: int, panes: int) -> Buckets:
         first = now_ms // self.width_ms - panes
         merged: Buckets = {}
-        for index, buckets in self.sketches.items():
+        for index, kept in self.sketches.items():
             if index > first:
-                merge(merged, buckets)
+                merge(merged, kept) if isinstance(kept, dict) else merge_packed(merged, kept)
         return merged
 
     def empty(self) -> None:
@@ -170,7 +175,7 @@ class Panes:
             self.width_ms,
             [[i, *p.packed()] for i, p in self.counts.items()],
             [[i, *p.packed()] for i, p in self.older.items()],
-            [[i, list(b), list(b.values())] for i, b in self.sketches.items()],
+            [[i, list(b), list(b.values())] for i, b in ((i, _live(b)) for i, b in self.sketches.items())],
             self.phases,
             {name: gauge.packed() for name, gauge in self.gauges.items()},
         ]
@@ -184,6 +189,10 @@ class Panes:
             tuple(phases),
             {i: Pane(*sums) for i, *sums in counts},
             {i: Pane(*sums) for i, *sums in older},
-            {i: dict(zip(buckets, n, strict=True)) for i, buckets, n in sketches},
+            {i: pack(dict(zip(buckets, n, strict=True))) for i, buckets, n in sketches},
             {name: Gauge.unpacked(values) for name, values in gauges.items()},
         )
+
+
+def _live(sketch: "Buckets | PackedSketch") -> Buckets:
+    return sketch if isinstance(sketch, dict) else unpack(sketch)
