@@ -16,8 +16,9 @@ def problems(error: ValidationError, model: type[BaseModel] | None = None) -> Se
         key = (
             ".".join(str(part) for part in e["loc"] if not str(part).startswith(("function-", "tagged-"))) or "(whole)"
         )
-        shown = "nothing" if e["type"] == "missing" else "(not shown)" if _secret(key) else _short(e.get("input"))
-        unknown = e["type"] == "extra_forbidden"
+        unknown = e["type"] == "extra_forbidden"  # a secret under a mistyped name: its value helps nobody
+        hidden = unknown or _secret(key)
+        shown = "nothing" if e["type"] == "missing" else "(not shown)" if hidden else _short(e.get("input"))
         found.append((key, shown, _known_keys(model, e["loc"]) if unknown else _allowed(e["msg"])))
     return found
 

@@ -1,7 +1,8 @@
-"""Settings: ``holdfast.toml`` and the environment, the environment first.
+"""Settings: the environment, then secrets in files, then ``holdfast.toml``.
 
-``HOLDFAST_KAFKA__BOOTSTRAP_SERVERS=…`` sets ``[kafka] bootstrap_servers``. The file is ``holdfast.toml`` in the working
-directory, or the one that ``HOLDFAST_CONFIG`` names. What the engine judges by is not here: it is in the log (triggers).
+``HOLDFAST_KAFKA__BOOTSTRAP_SERVERS=…`` sets ``[kafka] bootstrap_servers``; so does a file of that name in the folder that
+``HOLDFAST_SECRETS_DIR`` names, as container engines and systemd mount secrets. The settings file is ``holdfast.toml`` in
+the working directory, or the one that ``HOLDFAST_CONFIG`` names. What the engine judges by is in the log (triggers).
 """
 
 import os
@@ -13,15 +14,23 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
-from .errors import SettingsInvalid, SettingsUnreadable
+from .errors import SecretsUnreadable, SettingsInvalid, SettingsUnreadable
 from .identity import NAME_PATTERN, MigrationId, TargetName
 from .problems import problems
 from .states import Mode, OnGuardLoss
 from .transport.security import KafkaSettings
 
 CONFIG_VARIABLE = "HOLDFAST_CONFIG"
+SECRETS_VARIABLE = "HOLDFAST_SECRETS_DIR"
 KEEP_DAYS_MIN, KEEP_DAYS_MAX = 98, 36_500
 PositiveSeconds = Annotated[float, Field(gt=0, le=7 * 86_400)]
 
@@ -169,7 +178,10 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        secrets = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_dir=os.environ.get(SECRETS_VARIABLE), secrets_dir_missing="error"
+        )
+        return init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls, config_file())
 
     @classmethod
     def load(cls, **overrides: Any) -> "Settings":
@@ -178,6 +190,9 @@ class Settings(BaseSettings):
             overrides.setdefault("reporter", {}).setdefault("mode", mode)
         try:
             return cls(**overrides)
+        except (SettingsError, OSError, UnicodeDecodeError) as error:
+            folder = os.environ.get(SECRETS_VARIABLE, "")
+            raise SecretsUnreadable(Path(folder), " ".join(str(error).split())) from None
         except tomllib.TOMLDecodeError as error:
             raise SettingsUnreadable(config_file(), str(error)) from None
         except ValidationError as error:
@@ -196,7 +211,7 @@ def _source() -> str:
 
 def variables() -> set[str]:
     """Every environment variable that settings know (dictionaries by name are not listed)."""
-    names = {CONFIG_VARIABLE, "HOLDFAST_MODE", "HOLDFAST_RUN_ID"}
+    names = {CONFIG_VARIABLE, SECRETS_VARIABLE, "HOLDFAST_MODE", "HOLDFAST_RUN_ID"}
     for name, section in Settings.model_fields.items():
         kind = section.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -10,6 +10,7 @@ from .configuration import (
     LedgerNotConfigured,
     ReferenceInvalid,
     RulesInvalid,
+    SecretsUnreadable,
     SettingsInvalid,
     SettingsUnreadable,
 )
@@ -100,6 +101,7 @@ __all__ = [
     "RunRefused",
     "RunStopped",
     "SampleFailed",
+    "SecretsUnreadable",
     "ServerNotReady",
     "SettingsInvalid",
     "SettingsUnreadable",

@@ -32,6 +32,20 @@ class SettingsUnreadable(Unusable):
 
 
 @dataclass
+class SecretsUnreadable(Unusable):
+    """The folder of HOLDFAST_SECRETS_DIR, or a file in it, cannot be read."""
+
+    folder: Path
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"secrets in {self.folder} (HOLDFAST_SECRETS_DIR) cannot be read: {self.detail}; "
+            "it holds files named like variables, such as HOLDFAST_LEDGER__DSN, that this user may read"
+        )
+
+
+@dataclass
 class RulesInvalid(Unusable):
     """A triggers file does not hold a rule set."""
 
