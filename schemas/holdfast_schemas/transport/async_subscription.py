@@ -43,6 +43,9 @@ class AsyncSubscription(Generic[T]):
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._subscription.__enter__)
         except BaseException:
+            self._thread.submit(
+                self._subscription.__exit__, None, None, None
+            )  # cancelled, it may still come to be open
             self._thread.shutdown(wait=False)
             raise
         return self

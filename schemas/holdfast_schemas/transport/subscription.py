@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -16,7 +17,7 @@ from .partitioner import partition_of
 from .publish import partitions_of
 from .reading import Received, received_from
 from .security import KafkaSettings
-from .starting import Start, placed, resumed
+from .starting import TIMEOUT_SECONDS, Start, placed, resumed
 from .topics import Topic
 
 log = logging.getLogger("holdfast.subscription")
@@ -40,10 +41,10 @@ class Subscription(Generic[T]):
     A record counts as handled when the next one is asked for, and is committed within a second of that: what raised is read
     again after a restart, and after a SIGKILL what was handled in the last second. Members of one group share the partitions;
     one that takes long over a record keeps its own and holds no other up. Without a group nothing is committed and every
-    start begins at ``start``: "earliest", "latest", or a datetime (log time); with one it is where a new group begins.
+    start begins at ``start``: "earliest", "latest", or a datetime (log time); with one it is where a new group begins, once.
     ``migration_id`` leaves out every record of another key. What cannot be decoded is logged and passed over.
-    ``idle_seconds`` ends the iteration after that long without a record, and without getting a partition before the first;
-    None waits for ever. Raises TopicMissing and BrokerUnreachable on entering. One thread may use it.
+    ``idle_seconds`` ends the iteration after that long without a record (of any key), and without getting a partition before
+    the first; None waits for ever. Raises TopicMissing and BrokerUnreachable on entering. One thread may use it.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class Subscription(Generic[T]):
         migration_id: str | None = None,
         idle_seconds: float | None = None,
     ) -> None:
+        if isinstance(start, datetime) and start.tzinfo is None:
+            raise ValueError(f"start {start}: allowed is a time that names its offset from UTC")
         self._topic = topic
         self._kafka = kafka or Settings.load().kafka
         self._group = group
@@ -68,6 +71,8 @@ class Subscription(Generic[T]):
         self._handed: Message | None = None
         self._handed_at = 0.0
         self._paused = False
+        self._lost = False
+        """Whether partitions came while a record was handled, and where to begin on them could not be asked."""
         self._heard = time.monotonic()
         self._closing = threading.Event()
         self._keeper: threading.Thread | None = None
@@ -83,10 +88,13 @@ class Subscription(Generic[T]):
                 one = self._migration_id
                 wanted = range(count) if one is None else [partition_of(one, count)]
                 consumer.assign(placed(consumer, [TopicPartition(name, p) for p in wanted], self._start))
-        except BaseException:
+        except BaseException as error:
             consumer.close()
+            if isinstance(error, KafkaException):
+                raise BrokerUnreachable(self._kafka.bootstrap_servers, TIMEOUT_SECONDS) from None
             raise
         self._consumer = consumer
+        self._lost = self._paused = False
         self._closing.clear()
         if self._group is not None:
             self._keeper = threading.Thread(target=self._keep, name="holdfast-subscription", daemon=True)
@@ -120,6 +128,8 @@ class Subscription(Generic[T]):
         deadline = time.monotonic() + seconds
         with self._client:
             self._settle(consumer)
+            if self._lost:
+                raise BrokerUnreachable(self._kafka.bootstrap_servers, SLICE_SECONDS)
         while True:
             with self._client:
                 try:
@@ -128,7 +138,7 @@ class Subscription(Generic[T]):
                     raise BrokerUnreachable(self._kafka.bootstrap_servers, SLICE_SECONDS) from None
                 if message is not None and (received := self._taken(consumer, message)) is not None:
                     return received
-            if message is None and time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:  # also amid records that are passed over
                 return None
 
     def is_idle(self) -> bool:
@@ -205,3 +215,4 @@ class Subscription(Generic[T]):
                         consumer.seek(TopicPartition(early.topic() or "", early.partition() or 0, early.offset() or 0))
                 except KafkaException as error:
                     log.warning("%s: %s", self._topic.name, error)
+                    self._lost = True
