@@ -18,10 +18,14 @@ SAMPLES = 20
 
 
 def reports(migrations: int, events: int, *, sketch: bool) -> Iterator[tuple[bytes, bytes]]:
-    """(key, value): each migration's RunStarted, then ``events`` reports; nothing that a trigger acts on."""
+    """(key, value): each migration's RunStarted, then ``events`` reports; nothing that a trigger acts on.
+
+    The migrations are new ones at each call.
+    """
+    name = new_id()[-8:]
     dice, template = random.Random(1), {}
     for number in range(migrations):
-        who = {"migration_id": f"m{number:06}", "run_id": new_id(), "worker_id": new_id()}
+        who = {"migration_id": f"m-{name}-{number:06}", "run_id": new_id(), "worker_id": new_id()}
         started = RunStarted(**who, seq=1, occurred_at=now(), target="orders", start_epoch=1, total_rows=10_000_000)
         yield who["migration_id"].encode(), started.model_dump_json().encode()
         report = ProgressReported(
