@@ -95,6 +95,23 @@ def test_every_decision_once_and_on_after_a_restart(
     assert sorted(line.split("\t")[2] for line in again) == second
 
 
+def test_every_reference_of_the_asyncapi_document_leads_somewhere() -> None:
+    """Each topic is there with its key, and each message's payload is the JSON Schema of that very record."""
+    files = {name: json.loads(content) for name, content in generated().items()}
+    channels = files["asyncapi.json"]["channels"]
+    assert {channel["address"] for channel in channels.values()} == {t.full_name() for t in topics.CONTRACT_TOPICS}
+    for topic in topics.CONTRACT_TOPICS:
+        messages = channels[topic.name]["messages"]
+        assert set(messages) == set(topic.types)
+        for name, message in messages.items():
+            assert message["bindings"]["kafka"]["key"]["type"] == "string"
+            file, _, pointer = message["payload"]["schema"]["$ref"].removeprefix("./").partition("#/")
+            schema = files[file]
+            for part in filter(None, pointer.split("/")):
+                schema = schema[part]
+            assert set(schema["properties"]) == set(topic.types[name].model_fields)
+
+
 def test_the_asyncapi_document_is_one(tmp_path: Path) -> None:
     """Against the schema that the AsyncAPI initiative publishes."""
     npm_install(tmp_path, "@asyncapi/specs@6.11.1")
