@@ -5,6 +5,7 @@ decision read, through `holdfast processor` with its defaults. The peer: a recor
 """
 
 import argparse
+import math
 import statistics
 import threading
 import time
@@ -72,7 +73,7 @@ def milliseconds(send: Callable[[bytes], None], arrivals: Arrivals, keys: list[b
     while not sent.keys() <= arrivals.at.keys() and time.monotonic() < deadline:
         time.sleep(0.05)
     took = sorted((arrivals.at[key] - at) * 1000 for key, at in sent.items())
-    return {"p50_ms": statistics.median(took), "p99_ms": took[min(len(took) - 1, round(0.99 * len(took)))]}
+    return {"p50_ms": statistics.median(took), "p99_ms": took[math.ceil(0.99 * len(took)) - 1]}
 
 
 def ours(kafka: KafkaSettings, producer: Producer) -> Measured:
