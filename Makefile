@@ -32,8 +32,14 @@ test-all: lint
 	$(BIN)/pytest -n 2 $(ARGS)
 
 bench: venv
-	$(BIN)/python -m benchmarks.soak --seconds 60
+	$(BIN)/python -m benchmarks.reporter_cost
+	$(BIN)/python -m benchmarks.state_size
+	$(BIN)/python -m benchmarks.worker_throughput
+	$(BIN)/python -m benchmarks.decision_latency
+	$(BIN)/python -m benchmarks.stop_latency
 	$(BIN)/python -m benchmarks.recovery
+	$(BIN)/python -m benchmarks.ledger_size
+	$(BIN)/python -m benchmarks.soak --seconds 60
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
