@@ -65,7 +65,7 @@ def test_the_wheel_claims_six_names_and_carries_what_is_no_python(wheel: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == NAMES
     assert {name.partition("/")[0] for name in names if name.endswith("/py.typed")} == NAMES
-    for suffix in (".schema.json", ".sql"):
+    for suffix in (".json", ".sql"):
         missing = [
             path.relative_to(ROOT)
             for stage in ("schemas", "producers", "processors", "actuators", "consoles")
