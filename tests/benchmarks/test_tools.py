@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-
-from benchmarks import reporter_cost, state_size
 from benchmarks.preload import reports
 from benchmarks.rounds import Comparison, alternate, table, write
+
+from benchmarks import reporter_cost, state_size
 from holdfast_processors.engine.engine import step
 from holdfast_processors.engine.records import LogRecord
 from holdfast_processors.engine.state import PartitionState
