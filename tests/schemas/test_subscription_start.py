@@ -1,19 +1,23 @@
 """Where a subscription begins, and that nothing published after that is skipped; every topic can be subscribed to."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from holdfast import AsyncSubscription, Subscription, topics
 from holdfast_schemas.errors import BrokerUnreachable, TopicMissing
 from holdfast_schemas.leases import GuardLease
+from holdfast_schemas.transport import subscription as module
 from holdfast_schemas.transport.publish import Publisher
 from holdfast_schemas.transport.security import KafkaSettings
 from holdfast_schemas.transport.topics import CONTRACT_TOPICS
+from tests.waiting import wait_for
 
 from .samples import SAMPLES
 
@@ -92,3 +96,31 @@ def test_what_is_missing_is_named_by_both_forms(kafka_settings: KafkaSettings) -
         asyncio.run(enter(nowhere))
     with pytest.raises(BrokerUnreachable, match=r"127\.0\.0\.1:9"):
         asyncio.run(enter(away))
+
+
+@pytest.mark.long
+def test_partitions_whose_place_is_not_known_end_the_subscription(
+    kafka_settings: KafkaSettings, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebalance while a record is handled, and the broker does not say where to go on: not from anywhere, then."""
+    asked = threading.Event()
+
+    def fails(*_: object) -> list[TopicPartition]:
+        asked.set()
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    publish(publisher, range(24))
+    name = topics.leases.full_name(kafka_settings.topic_prefix)
+    other = Consumer({**kafka_settings.librdkafka(), "group.id": f"{kafka_settings.topic_prefix}-g"})
+    try:
+        with Subscription(topics.leases, kafka_settings, group="g") as leases:
+            first = next(iter(leases)).record.seq
+            monkeypatch.setattr(module, "resumed", fails)
+            other.subscribe([name])
+            wait_for(lambda: (other.poll(0.1), asked.is_set())[1], 40, "the rebalance")
+            with pytest.raises(BrokerUnreachable):
+                leases.poll(0)
+    finally:
+        other.close()
+    monkeypatch.undo()
+    assert set(range(24)) - set(seqs(kafka_settings, group="g")) <= {first}  # the one that was handled
