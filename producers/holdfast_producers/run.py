@@ -138,6 +138,11 @@ class Run:
 
     def open_batch(self) -> None:
         """A batch begins; blocks where a pause has been acknowledged already (another thread stands in checkpoint)."""
+        counters = self._counters
+        with counters.lock:
+            if self._hold is None:
+                counters.open_batches += 1
+                return
         while not self._may_open():
             self._wait()
 
@@ -159,9 +164,10 @@ class Run:
         """A batch ended: ``rows`` attempted, ``failed`` of them failed; ``error`` went up through it."""
         if failed > rows:
             raise ValueError(f"{failed} rows failed of a batch of {rows}")
-        with self._counters.lock:
-            self._counters.add(rows, failed, duration_ns)
-            self._batch_is_over()
+        counters = self._counters
+        with counters.lock:
+            counters.add(rows, failed, duration_ns)
+            self._batch_is_over(counters)
         if error is not None:
             self.error(error, rows)
         if failed:
@@ -170,11 +176,11 @@ class Run:
     def abandon_batch(self) -> None:
         """A batch was interrupted: nothing is counted."""
         with self._counters.lock:
-            self._batch_is_over()
+            self._batch_is_over(self._counters)
 
-    def _batch_is_over(self) -> None:
-        counters = self._counters
-        counters.open_batches = max(0, counters.open_batches - 1)  # a fork inside a batch leaves the child none open
+    def _batch_is_over(self, counters: Counters) -> None:
+        if counters.open_batches:  # a fork inside a batch leaves the child none open
+            counters.open_batches -= 1
         if self._hold is not None and counters.open_batches == 0 and self._member.guard is not None:
             self._member.guard.batch_closed()
 

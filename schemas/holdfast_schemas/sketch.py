@@ -3,8 +3,8 @@
 A live sketch is a plain ``dict[bucket, count]``: adding is one ``log`` and one dictionary write, merging is exact.
 """
 
-import math
 from collections.abc import Mapping
+from math import ceil, log
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -13,8 +13,9 @@ from .record import Frozen
 
 RELATIVE_ERROR = 0.01
 GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
-_BUCKETS_PER_E = 1 / math.log(GAMMA)
-MAX_BUCKET = math.ceil(math.log(10**18) * _BUCKETS_PER_E)
+_BUCKETS_PER_E = 1 / log(GAMMA)
+_LONGEST_NS = 10**18
+MAX_BUCKET = ceil(log(_LONGEST_NS) * _BUCKETS_PER_E)
 """The bucket of 10^18 ns (31 years): nothing longer is told apart."""
 
 Buckets = dict[int, int]
@@ -22,7 +23,11 @@ Buckets = dict[int, int]
 
 def bucket(nanoseconds: int) -> int:
     """The bucket of a latency; what is under 1 ns counts as 1 ns, what is over 31 years as 31 years."""
-    return min(math.ceil(math.log(max(nanoseconds, 1)) * _BUCKETS_PER_E), MAX_BUCKET)
+    if nanoseconds < 1:
+        return 0
+    if nanoseconds > _LONGEST_NS:
+        return MAX_BUCKET
+    return ceil(log(nanoseconds) * _BUCKETS_PER_E)
 
 
 def value(index: int) -> float:
