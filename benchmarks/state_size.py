@@ -5,9 +5,11 @@ that every pane of every window is filled. Encoded is what the changelog holds; 
 """
 
 import argparse
+import json
 import random
 import statistics
 import sys
+from pathlib import Path
 
 import psutil
 
@@ -87,8 +89,12 @@ def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--migrations", type=int, default=100_000)
-    migrations = parser.parse_args().migrations
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    migrations = options.migrations
     found = measure(migrations)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"migrations": migrations, **found}, indent=1) + "\n")
     print("| state of a migration | measured | aim |\n|---|---|---|")
     print(
         f"| encoded | {found['encoded']:,.0f} bytes (at most {found['encoded_max']:,.0f}) | ≤ {AIM_ENCODED_BYTES:,} |"
