@@ -11,10 +11,14 @@ from typing import Any
 import orjson
 
 from holdfast_schemas.decisions import Decision
+from holdfast_schemas.triggers import RuleSet
 
 from .engine.engine import step
 from .engine.records import LogRecord
 from .engine.state import PartitionState
+
+ABOVE_ALL = 2**62
+"""A rules version that none in a log is above."""
 
 
 def write_lines(records: Iterable[LogRecord]) -> Iterator[bytes]:
@@ -42,11 +46,18 @@ def read_lines(lines: Iterable[bytes | str]) -> Iterator[LogRecord]:
             raise ValueError(f"line {number} is not a recorded event: {why!r}") from why
 
 
-def replay(records: Iterable[LogRecord]) -> Iterator[Decision]:
-    """Judge a recorded log from its beginning, every partition by itself; decisions in the order of the records."""
+def replay(records: Iterable[LogRecord], rules: RuleSet | None = None) -> Iterator[Decision]:
+    """Judge a recorded log from its beginning, every partition by itself; decisions in the order of the records.
+
+    With ``rules`` by these throughout, whatever was in force when it was recorded.
+    """
     states: dict[int, PartitionState] = {}
     for record in records:
-        state = states.setdefault(record.partition, PartitionState(record.partition))
+        state = states.get(record.partition)
+        if state is None:
+            state = states[record.partition] = PartitionState(record.partition)
+            if rules is not None:
+                state.rules, state.rules_version = rules, ABOVE_ALL
         yield from step(state, record).decisions
 
 

@@ -27,6 +27,13 @@ def time_zone(name: str) -> ZoneInfo:
         raise ValueError(f"{name!r} is no time zone of the IANA database, such as UTC or Europe/Berlin") from None
 
 
+def hours(text: str) -> str:
+    """The text, if it is hours of the day. Raises ValueError."""
+    if not re.match(HOURS_PATTERN, text):
+        raise ValueError("allowed are hours of the day such as 09:00-17:00, or 22:00-06:00 over midnight")
+    return text
+
+
 def within(hours: str, zone: str, at: datetime) -> bool:
     """Whether the moment falls in ``09:00-17:00`` (from included, to excluded) there; ``22:00-06:00`` spans midnight."""
     begin, end = (time.fromisoformat(part) for part in hours.split("-"))

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from .clock_times import HOURS_PATTERN, completion_limit, time_zone
+from .clock_times import HOURS_PATTERN, completion_limit, hours, time_zone
 from .identity import MigrationId, TargetName, TriggerId
 from .record import Count, Frozen, Seconds
 from .states import TriggerAction
@@ -42,7 +42,7 @@ def _is_a_metric(name: str) -> str:
 Metric = Annotated[str, AfterValidator(_is_a_metric), Field(json_schema_extra={"pattern": METRIC_PATTERN})]
 """``run.<name>``: what reports carry (``run.metric(name, value)``); ``target.<name>``: what health samples carry."""
 Op = Literal[">", ">=", "<", "<=", "==", "!="]
-Hours = Annotated[str, StringConstraints(pattern=HOURS_PATTERN)]
+Hours = Annotated[str, AfterValidator(hours), Field(json_schema_extra={"pattern": HOURS_PATTERN})]
 Aggregate = Literal["mean", "min", "max", "last"]
 
 OPS: dict[Op, Callable[[float, float], bool]] = {

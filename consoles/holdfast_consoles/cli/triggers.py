@@ -119,8 +119,13 @@ def sentence(trigger: Trigger) -> str:
     notes += ["required"] if trigger.required else []
     notes += ["shadow: recorded, not acted on"] if trigger.mode == "shadow" else []
     if trigger.metric == "estimated_completion":
-        after = isinstance(trigger.threshold, float)
-        threshold = f"{trigger.threshold} s after the start" if after else f"{trigger.threshold} {trigger.time_zone}"
+        of_day = (
+            isinstance(trigger.threshold, str)
+            and len(trigger.threshold) <= len("06:00:00")
+            and ":" in trigger.threshold
+        )
+        threshold = f"{trigger.threshold} {trigger.time_zone}" if of_day else f"{trigger.threshold}"
+        threshold += " s after the start" if isinstance(trigger.threshold, float) else ""
     else:
         threshold = f"{trigger.limit:g} {trigger.unit}".rstrip()
     return (
