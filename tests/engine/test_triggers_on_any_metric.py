@@ -305,3 +305,17 @@ def test_figures_carry_custom_metrics_and_the_phase() -> None:
     newest = judge(log)[1][-1].metrics[-1]
     assert newest.metrics == {"depth": 5.0, "lag": 1.0}
     assert (newest.current_phase, newest.phase_rows_processed) == ("copy", 150)
+
+
+def test_names_made_up_without_end_do_not_fill_the_state() -> None:
+    log = ruled(trigger("run.x", 0))
+    for n in range(300):
+        log.progress(1, phase="copy", metrics={f"m{n}": 1.0})
+        log.health(None, seq=n + 1, metrics={f"t{n}": 1.0})
+    log.tick(1)
+    state, outputs = judge(log)
+    [worker] = state.migrations["m"].workers.values()
+    assert len(worker.metrics) <= 50
+    assert "m299" in worker.metrics
+    assert len(state.targets["orders"].metrics_ms) == 200
+    assert len(outputs[-1].metrics[-1].metrics) <= 50

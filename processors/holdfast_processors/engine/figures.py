@@ -10,6 +10,7 @@ from .estimator import estimate
 from .liveness import liveness, seconds_since_progress, seconds_since_report, stuck
 from .readings import p95_ms, read
 from .rules import DEFAULT_PANES, display_panes
+from .runs import MAX_METRICS
 from .state import Migration, PartitionState
 
 EVERY_MS = 1000
@@ -110,7 +111,7 @@ def _custom(migration: Migration) -> dict[str, float]:
     for worker in migration.workers.values():
         for name, value in worker.metrics.items():
             said.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in sorted(said.items())}
+    return {name: sum(values) / len(values) for name, values in sorted(said.items())[:MAX_METRICS]}
 
 
 def _readings(state: PartitionState, migration: Migration) -> list[TriggerReading]:

@@ -7,6 +7,8 @@ from .state import PartitionState, Target
 
 MANY_REPORTERS = 32
 SILENT_MS = 3_600_000
+MAX_METRICS = 200
+"""Figures of a target that are remembered, of all its reporters."""
 
 
 def sampled(state: PartitionState, event: HealthSampled) -> None:
@@ -28,7 +30,10 @@ def sampled(state: PartitionState, event: HealthSampled) -> None:
         for panes in target.panes.values():
             panes.sample(now, event.response_time)
     for name in event.metrics:
+        target.metrics_ms.pop(name, None)  # the newest stand last
         target.metrics_ms[name] = now
+    for name in list(target.metrics_ms)[:-MAX_METRICS]:
+        del target.metrics_ms[name]
     for panes in target.panes.values():
         panes.gauge(now, event.metrics)
 

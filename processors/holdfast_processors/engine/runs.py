@@ -16,6 +16,8 @@ from .rules import prepare
 from .state import Migration, PartitionState, TriggerState, Worker
 
 SILENT_INTERVALS = 3
+MAX_METRICS = 50
+"""Custom figures that are remembered of a worker, as many as one report may carry: names may be made up without end."""
 WITH_START_EPOCH = (ProgressReported, RunStarted)
 
 
@@ -170,7 +172,8 @@ def _take(worker: Worker, event: ProgressReported, now: int) -> None:
     worker.busy_seconds, worker.applied_epoch = event.busy_seconds, event.applied_epoch
     worker.phase, worker.phase_rows_processed = event.phase, event.phase_rows_processed
     if event.metrics:
-        worker.metrics = worker.metrics | event.metrics
+        known = worker.metrics | event.metrics
+        worker.metrics = known if len(known) <= MAX_METRICS else event.metrics
 
 
 def _take_run(migration: Migration, event: ProgressReported) -> None:
