@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from .identity import LogId, MigrationId, RunId, TargetName, TriggerId
-from .record import Count, Frozen, Record, Text, UtcTime
+from .record import Count, Frozen, KeptRecord, Text, UtcTime
 from .states import Mode, TriggerAction
 from .triggers import Metric, Op
 
@@ -38,7 +38,7 @@ class MetricsSnapshot(Frozen):
     estimated_completion: UtcTime | None
 
 
-class Decision(Record):
+class Decision(KeptRecord):
     """A trigger's conclusion; the actuator decides what becomes of it (ActionRecorded)."""
 
     type: Literal["Decision"] = "Decision"

@@ -54,6 +54,12 @@ class Record(Frozen):
         raise NotImplementedError
 
 
+class KeptRecord(Record):
+    """A record that the ledger keeps as it came: fields of a newer minor version are carried along, not read past."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def from_milliseconds(milliseconds: int) -> datetime:
     """Log time (Kafka's milliseconds since 1970) as a UTC datetime."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

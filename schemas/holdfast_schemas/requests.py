@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints, model_validator
 
 from .identity import MigrationId, RequestId
-from .record import Count, Record, UtcTime
+from .record import Count, KeptRecord, UtcTime
 
 RequestKind = Literal["pause", "resume", "rollback", "override", "freeze", "unfreeze", "apply_triggers"]
 NEEDS_MIGRATION: frozenset[RequestKind] = frozenset(("pause", "resume", "rollback", "override"))
@@ -14,7 +14,7 @@ NEEDS_EPOCH: frozenset[RequestKind] = frozenset(("resume", "rollback", "override
 """A person acts on what was shown: these carry the epoch seen, and a moved one is refused. A pause needs none."""
 
 
-class PersonRequest(Record):
+class PersonRequest(KeptRecord):
     """One request of a person; the ledger answers it with an ActionRecorded whose cause_id is the request_id."""
 
     type: Literal["PersonRequest"] = "PersonRequest"

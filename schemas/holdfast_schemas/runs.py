@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .identity import MigrationId, RequestId, RunId, TargetName, WorkerId
-from .record import Count, Record, Text, UtcTime
+from .record import Count, KeptRecord, Text, UtcTime
 from .states import Mode, OnGuardLoss, RunOutcome, WorkerOutcome, WorkerState
 
 
-class RunnerRecord(Record):
+class RunnerRecord(KeptRecord):
     """What a worker says to the ledger; hearing any of these counts as having heard the worker."""
 
     migration_id: MigrationId
