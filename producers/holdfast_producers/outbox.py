@@ -174,7 +174,9 @@ class Outbox:
             return self._event(first, lambda: setattr(self, "_first", first))
         if self._seq == 0 or self._finished_sent:
             return None
-        if self._counters.sealed or now >= self._progress_due() or (self._finish and not self._last_progress):
+        # Once the last report is out none follows: with deliveries slower than the interval they would go on for ever.
+        due = not self._last_progress if self._finish is not None else now >= self._progress_due()
+        if self._counters.sealed or due:
             self._progress_at = now
             self._last_progress = self._finish is not None and not self._counters.sealed
             report = self._counters.take()
@@ -211,7 +213,8 @@ class Outbox:
             if self._undo is not None and now >= self._undo_at:
                 undo, self._undo, self._undo_at = self._undo, None, now + UNDO_SECONDS
                 return self._run_record(undo, failed=lambda: self._undo_again(undo))
-            if self._left is not None and self._undo is None:
+            # The ledger ends the run at the last WorkerLeft, and counters after that are refused: they go ahead of it.
+            if self._left is not None and self._undo is None and self._finished_sent and not self._events.in_flight:
                 left, self._left = self._left, None
                 self._acknowledgement = None  # who has left is not heard any more
                 return self._run_record(left, failed=lambda: setattr(self, "_left", left))

@@ -1,6 +1,7 @@
 """A run as a runner holds it, on a sink in memory: counting, reporting, leaving."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -173,3 +174,26 @@ def test_names_that_are_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     shared = new_id()
     monkeypatch.setenv("HOLDFAST_RUN_ID", shared)
     assert reporter.run("m", target="t").run_id == shared
+
+
+class SlowEvents(MemorySink):
+    """The partition of holdfast.events is slower than that of holdfast.runs, as any two partitions may be."""
+
+    def send(self, topic: Any, record: Any, settled: Any, partition: int | None = None) -> None:
+        if topic.name == "events":
+            threading.Timer(0.1, super().send, (topic, record, settled, partition)).start()
+        else:
+            super().send(topic, record, settled, partition)
+
+
+def test_the_last_counters_are_on_the_log_before_the_ledger_hears_that_the_worker_left() -> None:
+    """The ledger ends the run at WorkerLeft, and the engine refuses counters from then on."""
+    sink = SlowEvents()
+    with running(sink) as run:
+        for _ in range(5):
+            with run.batch(rows=10):
+                pass
+    wait_for(lambda: bool(sink.of(WorkerLeft)), 10, "the worker's leaving")
+    kinds = [type(sent.record) for sent in sink.sent]
+    assert kinds.index(WorkerLeft) > kinds.index(WorkerFinished)
+    assert last(sink).rows_processed == 50
