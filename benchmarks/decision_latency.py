@@ -6,7 +6,9 @@ decision read, through `holdfast processor` with its defaults. The peer: a recor
 
 import argparse
 import math
+import signal
 import statistics
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,11 +118,14 @@ def measured(kafka: KafkaSettings, producer: Producer, to: str, back: str, probe
 
 
 @contextmanager
-def load(kafka: KafkaSettings, topic: str, rate: int, migrations: int) -> Iterator[None]:
-    """Load on one topic, for some seconds already."""
-    with beside(kafka, "steady_load", kafka.bootstrap_servers, topic, str(rate), str(migrations)):
+def going(load: subprocess.Popen[str]) -> Iterator[None]:
+    """The load goes on for this while, and some seconds before; else it stands still, its migrations with it."""
+    load.send_signal(signal.SIGCONT)
+    try:
         time.sleep(SETTLE_SECONDS)
         yield
+    finally:
+        load.send_signal(signal.SIGSTOP)
 
 
 def hop(kafka: KafkaSettings, which: str) -> str:
@@ -143,16 +148,21 @@ def both_paths() -> Iterator[KafkaSettings]:
 
 def measure(rate: int, migrations: int, rounds: int) -> list[Comparison]:
     """Both rows."""
-    with both_paths() as kafka:
+    with both_paths() as kafka, ExitStack() as stack:
         producer = Producer(
             {**kafka.librdkafka(), "partitioner": "murmur2_random", "acks": "all", "linger.ms": 0, "log_level": 0}
         )
+        events = topics.events.full_name(kafka.topic_prefix)
+        loads = {}
+        for topic in (hop(kafka, "in"), events):
+            arguments = (kafka.bootstrap_servers, topic, str(rate), str(migrations))
+            loads[topic] = stack.enter_context(beside(kafka, "steady_load", *arguments))
+            loads[topic].send_signal(signal.SIGSTOP)
 
         def side(topic: str, probe: Callable[[KafkaSettings, Producer], Measured]) -> Measured:
-            with load(kafka, topic, rate, migrations):
+            with going(loads[topic]):
                 return probe(kafka, producer)
 
-        events = topics.events.full_name(kafka.topic_prefix)
         peers, own = alternate(rounds, lambda: side(hop(kafka, "in"), peer), lambda: side(events, ours))
     return [
         Comparison(f"event → decision, {name[:3]}", "ms", aim, [m[name] for m in own], [m[name] for m in peers])

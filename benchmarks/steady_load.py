@@ -1,6 +1,6 @@
-"""Load in a process of its own: ``python -m benchmarks.steady_load BOOTSTRAP TOPIC RATE MIGRATIONS``, until SIGTERM.
+"""Load in a process of its own: ``python -m benchmarks.steady_load BOOTSTRAP TOPIC RATE MIGRATIONS``, until it is killed.
 
-Reports of many migrations in turn, ``RATE`` a second, none of which a trigger acts on.
+Reports of many migrations in turn, ``RATE`` a second, none of which a trigger acts on. SIGSTOP holds it, SIGCONT lets it go on.
 """
 
 import sys
@@ -30,7 +30,7 @@ def main(bootstrap_servers: str, topic: str, rate: int, migrations: int) -> None
             key, value = next(records)
             producer.produce(topic, value, key)
         producer.poll(0)
-        due += STEP_SECONDS
+        due = max(due + STEP_SECONDS, time.monotonic() - 1.0)  # after a SIGSTOP it goes on, and makes nothing up
         time.sleep(max(0.0, due - time.monotonic()))
 
 
