@@ -47,11 +47,12 @@ class Terminal:
 
     def shows(self, *words: str, seconds: float = 40) -> str:
         """Wait until the newest picture has all of these words; the picture."""
-        return wait_for(
-            lambda: (seen := self.screen) and all(word in seen for word in words) and seen,
-            seconds,
-            f"{words} on the screen, which is {self.screen!r}; the process: {self.process.poll()}",
-        )
+        try:
+            return wait_for(
+                lambda: (seen := self.screen) and all(word in seen for word in words) and seen, seconds, f"{words}"
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}; exit code {self.process.poll()}; the screen:\n{self.screen}") from None
 
     def ends(self, seconds: float = 30) -> int:
         """Wait until the command has ended and all that it wrote was read; its exit code."""
