@@ -26,8 +26,8 @@ class HealthReporter:
         health.observe(0.012)                   # as often as you like, from any thread
 
     One sample a second goes to every partition, also when nothing was observed: silence means that nobody knows, and is an
-    outcome of its own. It never waits for the broker and never raises for its sake; what is not delivered is merged into the
-    next sample, in bounded memory. A forked child begins with its own first observation. Raises SettingsInvalid here.
+    outcome of its own. It never waits for the broker and never raises for its sake; while it is away, what is observed is
+    merged, in bounded memory. A forked child begins with its own first observation. Raises SettingsInvalid here.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class HealthReporter:
             heartbeat=heartbeat,
         )
         self._flusher = Flusher(self._sink, self._settings.reporter.floor_seconds)
-        self._sending = False
+        self._sending = self._closed = False
         begin_anew_after_fork(self)
         atexit.register(_close_at_exit, weakref.ref(self))
         self._begin()
@@ -69,10 +69,10 @@ class HealthReporter:
             self._begin()
 
     def close(self) -> None:
-        """Send what is left, within ``close_timeout_seconds``, and stop. Called at the process's end."""
-        if not self._sending:
+        """Send what is left, within ``close_timeout_seconds``, and stop: what is observed later is not sent. Called at exit."""
+        if self._closed or not self._sending:
             return
-        self._sending = False
+        self._closed = True
         self._outbox.finish()
         seconds = self._settings.reporter.close_timeout_seconds
         self._outbox.drained.wait(seconds)
@@ -83,7 +83,7 @@ class HealthReporter:
         self._sink.forked()
         self._flusher.forked()
         self._outbox.begin_anew()
-        self._sending = False
+        self._sending = self._closed = False
 
     def _begin(self) -> None:
         self._sending = True

@@ -1,4 +1,4 @@
-"""What is observed of a target, merged until each partition has been told: a partition that is away holds no other back."""
+"""What is observed of a target, until each partition has been told it once: a partition that is away holds no other back."""
 
 import threading
 import time
@@ -24,6 +24,8 @@ class Pending:
     lane: Lane
     buckets: Buckets = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    again: HealthSampled | None = None
+    """Handed over and failed. It may be in the log all the same: it goes again as it was, so that its seq drops the repeat."""
     since: float = 0.0
     due: float = 0.0
 
@@ -66,7 +68,7 @@ class HealthOutbox:
             return True
 
     def finish(self) -> None:
-        """Send what is left at once, and be drained."""
+        """Send what is left at once, and be drained. Nothing is taken after it."""
         self._finishing = True
         self.wake()
 
@@ -84,7 +86,7 @@ class HealthOutbox:
         self._share()
         for pending in self._partitions:
             pending.lane.send(now)
-        if self._finishing and not any(p.buckets or p.metrics or p.lane.in_flight for p in self._partitions):
+        if self._finishing and not any(p.buckets or p.metrics or p.again or p.lane.in_flight for p in self._partitions):
             self.drained.set()
         return min(pending.due for pending in self._partitions)
 
@@ -109,9 +111,12 @@ class HealthOutbox:
             metrics, self._metrics = self._metrics, {}
         for pending in self._partitions:
             merge(pending.buckets, buckets)
-            pending.metrics |= metrics
+            newest_last = {n: v for n, v in pending.metrics.items() if n not in metrics} | metrics
+            pending.metrics = dict(list(newest_last.items())[-MAX_METRICS:])
 
     def _next(self, pending: Pending, now: float) -> Parcel | None:
+        if pending.again is not None:
+            return self._parcel(pending, pending.again)
         if now < pending.due and not (self._finishing and (pending.buckets or pending.metrics)):
             return None
         if not (self._heartbeat or pending.buckets or pending.metrics):
@@ -128,13 +133,15 @@ class HealthOutbox:
             seq=self._seq,
             interval_seconds=max(0.0, now - since),
             response_time=LatencySketch.of(buckets) if buckets or self._heartbeat else None,
-            metrics=dict(list(metrics.items())[:MAX_METRICS]),
+            metrics=metrics,
             occurred_at=wall_clock(),
         )
+        return self._parcel(pending, sample)
+
+    def _parcel(self, pending: Pending, sample: HealthSampled) -> Parcel:
+        pending.again = None
 
         def failed() -> None:
-            merge(pending.buckets, buckets)
-            pending.metrics = metrics | pending.metrics
-            pending.since = since
+            pending.again = sample
 
         return Parcel(sample, lambda: None, failed)

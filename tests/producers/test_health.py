@@ -67,16 +67,48 @@ def test_an_idle_application_is_alive_and_says_that_it_knows_of_no_response(
     assert all(s.response_time is not None for s in sink.of(HealthSampled))
 
 
-def test_what_is_not_delivered_is_merged_into_the_next_sample(health: HealthReporter, sink: MemorySink) -> None:
+def test_what_is_not_delivered_goes_again_under_its_own_number(health: HealthReporter, sink: MemorySink) -> None:
     wait_for(lambda: bool(sink.of(HealthSampled)), 10, "the first sample")
     sink.broken = True
     health.observe(0.5)
     wait_for(lambda: len(sink._undelivered) == PARTITIONS, 10, "samples on their way")
-    sink.refuse_undelivered("the broker is away")
+    handed_over = {
+        (place, record.seq) for _, record, _, place in sink._undelivered if isinstance(record, HealthSampled)
+    }
+    sink.refuse_undelivered("nobody knows whether it is in the log")
     health.observe(0.25)
     sink.broken = False
     health.close()
     assert told(sink) == everywhere([0.5, 0.25])
+    delivered = [(s.partition, s.record.seq) for s in sink.sent if isinstance(s.record, HealthSampled)]
+    assert handed_over <= set(delivered)
+    assert len(set(delivered)) == len(delivered)
+
+
+def test_what_waits_for_the_broker_is_bounded(sink: MemorySink) -> None:
+    with HealthReporter("orders", quick(), sink, heartbeat=False) as health:
+        health.metric("first", 1)
+        wait_for(lambda: len(sink.of(HealthSampled)) == PARTITIONS, 10, "the partitions to be known")
+        sink.broken = True
+        health.metric("in_flight", 1)
+        wait_for(lambda: len(sink._undelivered) == PARTITIONS, 10, "samples on their way")
+        for n in range(4):
+            for m in range(40):
+                health.metric(f"m{n}_{m}", n)
+            wait_for(lambda: not health._outbox._metrics, 10, "the figures to be shared out")
+        sink.broken = False
+    last = [s.metrics for s in sink.of(HealthSampled)[-PARTITIONS:]]
+    assert [len(metrics) for metrics in last] == [50] * PARTITIONS
+    assert all({f"m3_{m}" for m in range(40)} < set(metrics) for metrics in last)  # the newest stay
+
+
+def test_after_close_nothing_is_sent_and_nothing_runs(health: HealthReporter, sink: MemorySink) -> None:
+    health.observe(0.1)
+    health.close()
+    health.observe(0.2)
+    health.close()
+    assert told(sink) == everywhere([0.1])
+    assert not health._flusher._thread or not health._flusher._thread.is_alive()
 
 
 def test_a_figure_goes_once_with_the_next_sample(health: HealthReporter, sink: MemorySink) -> None:
