@@ -84,7 +84,8 @@ def in_a_terminal(
         stdin=line,
         stdout=line,
         stderr=line,
-        env={**os.environ, "TERM": term},
+        # What runs the tests may say how wide it is itself; the command is to ask its own terminal.
+        env={k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")} | {"TERM": term},
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(line, termios.TIOCSCTTY, 0),
     )
