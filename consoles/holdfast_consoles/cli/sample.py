@@ -91,7 +91,7 @@ def _run(settings: Settings, stopping: Stopping, target: str, sampler: Sampler, 
             typer.echo(f"response time {figure(taken.response_seconds * 1000, 'ms')}")
         return
     configure_json_logging("sampler", settings.log_level)
-    stopping.began(lambda: None)  # it looks at `told` between two samples
+    stopping.began(sampler.stop)  # `told` is looked at between two samples
     with HealthReporter(target, settings, heartbeat=False) as health:
         sample_for_ever(sampler, health, every, stopping.told.wait)
     sampler.close()

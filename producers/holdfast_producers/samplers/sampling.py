@@ -11,6 +11,8 @@ from holdfast_schemas.errors import SampleFailed
 from ..health import HealthReporter
 
 log = logging.getLogger("holdfast.sampler")
+LONGEST_BACK_OFF_SECONDS = 8.0
+"""Well below the time after which a signal counts as stale: a target that is back is seen in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,9 @@ class Sampler(Protocol):
     def sample(self) -> Sample:
         """The target's figures now. Raises SampleFailed, which says why there are none."""
 
+    def stop(self) -> None:
+        """Called from another thread: end what is under way where it may take long."""
+
     def close(self) -> None:
         """Let go of what it holds."""
 
@@ -34,8 +39,12 @@ class Sampler(Protocol):
 def sample_for_ever(
     sampler: Sampler, health: HealthReporter, every_seconds: float, wait: Callable[[float], bool]
 ) -> None:
-    """Sample each ``every_seconds`` until ``wait`` says to stop. A failure is logged when it begins, changes and ends."""
+    """Sample each ``every_seconds`` until ``wait`` says to stop; after failures twice as late each time, within bounds.
+
+    A failure is logged when it begins, changes and ends.
+    """
     failing: str | None = None
+    pause_seconds = every_seconds
     due = time.monotonic()
     while True:
         try:
@@ -44,12 +53,14 @@ def sample_for_ever(
             if str(why) != failing:
                 log.warning("no sample: %s", why)
             failing = str(why)
+            pause_seconds = max(every_seconds, min(2 * pause_seconds, LONGEST_BACK_OFF_SECONDS))
         else:
+            pause_seconds = every_seconds
             if failing is not None:
                 log.info("samples again")
                 failing = None
             tell(taken, health)
-        due = max(due + every_seconds, time.monotonic())
+        due = max(due + pause_seconds, time.monotonic())
         if wait(max(0.0, due - time.monotonic())):
             return
 
