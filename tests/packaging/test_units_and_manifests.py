@@ -11,6 +11,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from holdfast_schemas.errors import NotFound, Refused, Unusable
+
 from .parts import ROOT, WEB_PORTS, parsed, unknown_variables
 
 UNITS = sorted((ROOT / "examples" / "systemd").glob("*.service"))
@@ -55,6 +57,13 @@ def test_each_command_variable_and_credential_of_a_unit_is_real(unit: Path) -> N
     assert unknown_variables(set(re.findall(r"^(?:Environment|LoadCredential)=(\w+(?:%i\w+)?)", text, re.M))) == set()
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_a_unit_starts_again_for_ever_but_not_what_a_person_must_mend(unit: Path) -> None:
+    lines = unit.read_text().splitlines()
+    mended = " ".join(str(refusal.exit_code) for refusal in (Unusable, Refused, NotFound))
+    assert {"Restart=always", "StartLimitIntervalSec=0", f"RestartPreventExitStatus={mended}"} <= set(lines)
+
+
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda m: f"{m['kind']}-{m['metadata']['name']}")
 def test_kubernetes_takes_the_manifest(manifest: dict[str, Any]) -> None:
     kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
@@ -72,11 +81,19 @@ def test_each_command_variable_and_probe_of_a_pod_is_real(name: str) -> None:
         assert [port["containerPort"] for port in container["ports"]] == [WEB_PORTS[kind]]
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
-    assert {mount["name"] for mount in container["volumeMounts"]} == {v["name"] for v in PODS[name]["volumes"]}
+    volumes = {volume["name"] for volume in PODS[name].get("volumes", ())}
+    assert {mount["name"] for mount in container.get("volumeMounts", ())} == volumes
 
 
 def test_what_settings_and_secrets_hold_are_settings() -> None:
     data = {m["kind"]: m.get("data") or m.get("stringData") for m in MANIFESTS if m["kind"] in ("ConfigMap", "Secret")}
     assert unknown_variables(set(data["ConfigMap"]) | set(data["Secret"])) == set()
-    mounted = {mount["mountPath"] for pod in PODS.values() for mount in pod["containers"][0]["volumeMounts"]}
-    assert mounted == {data["ConfigMap"]["HOLDFAST_SECRETS_DIR"]}
+
+
+def test_only_actuators_see_the_ledgers_secret() -> None:
+    [secret] = [m for m in MANIFESTS if m["kind"] == "Secret"]
+    assert {name for name, pod in PODS.items() if pod.get("volumes")} == {"holdfast-actuator"}
+    pod = PODS["holdfast-actuator"]
+    [mount], [container] = pod["containers"][0]["volumeMounts"], pod["containers"]
+    assert pod["volumes"][0]["secret"]["secretName"] == secret["metadata"]["name"]
+    assert {"name": "HOLDFAST_SECRETS_DIR", "value": mount["mountPath"]} in container["env"]
