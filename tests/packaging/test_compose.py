@@ -20,6 +20,7 @@ from .parts import ROOT, WEB_PORTS, parsed, unknown_variables
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+PATHS = ("/healthz", "/readyz", "/health")
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "holdfast:local"}
 
 
@@ -129,12 +130,11 @@ def test_the_image_installs_the_extras_of_the_services() -> None:
     assert 'ENTRYPOINT ["holdfast"]' in dockerfile
 
 
-def test_both_services_answer_that_path() -> None:
+def test_both_services_answer_these_paths() -> None:
     """Their own web servers, on free ports: what the health checks ask for is there, and another path is not."""
     actuator = actuator_web.serve("127.0.0.1", 0, lambda: None, lambda: "")
     try:
-        assert _status(actuator.server_address[1], "/healthz") == 200
-        assert _status(actuator.server_address[1], "/health") == 404
+        assert [_status(actuator.server_address[1], path) for path in PATHS] == [200, 200, 404]
     finally:
         actuator.shutdown()
         actuator.server_close()
@@ -143,11 +143,11 @@ def test_both_services_answer_that_path() -> None:
         runner = await processor_web.serve("127.0.0.1", 0, lambda: None, lambda: "")
         try:
             port = runner.addresses[0][1]
-            return [await asyncio.to_thread(_status, port, path) for path in ("/healthz", "/health")]
+            return [await asyncio.to_thread(_status, port, path) for path in PATHS]
         finally:
             await runner.cleanup()
 
-    assert asyncio.run(processor()) == [200, 404]
+    assert asyncio.run(processor()) == [200, 200, 404]
 
 
 def _status(port: int, path: str) -> int:

@@ -141,6 +141,17 @@ def test_a_secret_may_stand_in_a_file(alone: Path, monkeypatch: pytest.MonkeyPat
     assert Settings.load().ledger.dsn.get_secret_value() == "postgresql://environment"
 
 
+def test_secrets_are_read_where_kubernetes_links_to_them(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mounted Secret: the file is a link through ..data into a folder that is replaced at each change."""
+    folder = alone / "secrets"
+    (folder / "..2026_11_23_00_00_00.1").mkdir(parents=True)
+    (folder / "..2026_11_23_00_00_00.1" / "HOLDFAST_LEDGER__DSN").write_text("postgresql://secret\n")
+    (folder / "..data").symlink_to("..2026_11_23_00_00_00.1")
+    (folder / "HOLDFAST_LEDGER__DSN").symlink_to("..data/HOLDFAST_LEDGER__DSN")
+    monkeypatch.setenv("HOLDFAST_SECRETS_DIR", str(folder))
+    assert Settings.load().ledger.dsn.get_secret_value() == "postgresql://secret"
+
+
 def test_secrets_that_cannot_be_read_are_named_and_never_shown(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOLDFAST_SECRETS_DIR", str(alone / "nowhere"))
     with pytest.raises(SecretsUnreadable, match="HOLDFAST_SECRETS_DIR"):
