@@ -25,6 +25,7 @@ WITHOUT_LEADER = (
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,  # what librdkafka says of one whose broker was fenced when it asked for the metadata
 )
 
 
