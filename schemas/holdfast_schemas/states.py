@@ -1,6 +1,6 @@
-"""The states of runs, workers, desired states and actions, and the legal transitions: one table each.
+"""The states of runs, workers, desired states, actions and recoveries, and the legal transitions: one table each.
 
-The ledger's foreign keys hold the same tables in SQL; a test compares the two.
+The foreign keys of the ledger and of the recovery's journal hold the same tables in SQL; a test compares the two.
 """
 
 from typing import Literal, get_args
@@ -70,6 +70,25 @@ DESIRED_TRANSITIONS: dict[Desired, frozenset[Desired]] = {
 }
 """What a higher epoch may ask after a lower one. Nothing leads from a rollback back to running: it ends in close."""
 
+RecoveryState = Literal[
+    "new", "preparing", "armed", "fencing", "fenced", "captured", "undoing", "undone", "undone_with_conflicts",
+    "disarming", "disarmed",
+]  # fmt: skip
+RECOVERY_TRANSITIONS: dict[RecoveryState, frozenset[RecoveryState]] = {
+    "new": frozenset(("preparing",)),
+    "preparing": frozenset(("armed", "disarming")),
+    "armed": frozenset(("fencing", "disarming")),
+    "fencing": frozenset(("fenced", "armed")),
+    "fenced": frozenset(("captured", "armed")),
+    "captured": frozenset(("undoing", "armed")),
+    "undoing": frozenset(("undone", "undone_with_conflicts")),
+    "undone": frozenset(("disarming",)),
+    "undone_with_conflicts": frozenset(("disarming",)),
+    "disarming": frozenset(("disarmed",)),
+    "disarmed": frozenset(("preparing",)),
+}
+"""A recovery's way in its target. Back to ``armed``: nothing was written yet, the fence is lifted, the slot is untouched."""
+
 
 def final(outcome: Outcome) -> bool:
     """Whether nothing may follow this outcome."""
@@ -89,6 +108,11 @@ def run_may(was: RunState, state: RunState) -> bool:
 def desired_may(was: Desired, state: Desired) -> bool:
     """Whether a desired state may follow another."""
     return state in DESIRED_TRANSITIONS[was]
+
+
+def recovery_may(was: RecoveryState, state: RecoveryState) -> bool:
+    """Whether a recovery in state ``was`` may go to ``state``."""
+    return state in RECOVERY_TRANSITIONS[was]
 
 
 RUN_STATES: tuple[RunState, ...] = get_args(RunState)

@@ -42,6 +42,7 @@ from .processes import (
     ServerNotReady,
 )
 from .records import ContractViolated, Garbage, Undecodable, UnknownMajor, UnknownType, Unstorable, WrongKey
+from .recovery import RecoveryMoved, TargetUnreachable
 from .runners import (
     BackfillInvalid,
     GuardUnavailable,
@@ -89,6 +90,7 @@ __all__ = [
     "NotReplayed",
     "PartitionsDiffer",
     "RecordTooLarge",
+    "RecoveryMoved",
     "ReferenceInvalid",
     "Refused",
     "RequestRefused",
@@ -107,6 +109,7 @@ __all__ = [
     "SettingsUnreadable",
     "StateTooNew",
     "TargetUnknown",
+    "TargetUnreachable",
     "TopicMissing",
     "TopicsWrong",
     "Undecodable",

@@ -1,0 +1,1 @@
+"""Recovery on real servers: arm, fence, capture, undo, clone."""
