@@ -147,6 +147,33 @@ class TargetSettings(Section):
     dsn: SecretStr
 
 
+class MigrationSettings(Section):
+    """What a migration touches, and how it is protected."""
+
+    target: TargetName
+    tables: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1)]
+    """As SQL writes them, with their schema: ``public.orders``. A partitioned table stands for all its leaves."""
+    role: Annotated[str, Field(min_length=1, max_length=63)]
+    """The role that the migration's sessions connect as, and nothing else does: it is what a fence closes."""
+    plan: Path | None = None
+    """A file with the migration's SQL, for preflight to say what of it can be taken back."""
+    protect: Literal["auto", "always", "never"] = "auto"
+    sessions: Annotated[int, Field(ge=1, le=100)] = 4
+    """How many sessions may write for it at once: a replication origin each."""
+
+    @field_validator("tables")
+    @classmethod
+    def _are_qualified_once(cls, tables: tuple[str, ...]) -> tuple[str, ...]:
+        for name in tables:
+            if not re.fullmatch(r'("[^"]+"|[^".\s]+)\.("[^"]+"|[^".\s]+)', name):
+                raise ValueError(
+                    'allowed are names with their schema, as SQL writes them: public.orders, "Sales"."Order"'
+                )
+        if len(set(tables)) < len(tables):
+            raise ValueError("allowed is each table once")
+        return tables
+
+
 class Settings(BaseSettings):
     """All of it. ``Settings.load()`` reads file and environment and refuses in words."""
 
@@ -166,8 +193,7 @@ class Settings(BaseSettings):
     actuator: ActuatorSettings = ActuatorSettings()
     ledger: LedgerSettings = LedgerSettings()
     targets: dict[TargetName, TargetSettings] = {}
-    migrations: dict[MigrationId, dict[str, Any]] = {}
-    """Reserved: what a migration touches and how it is protected."""
+    migrations: dict[MigrationId, MigrationSettings] = {}
 
     @classmethod
     def settings_customise_sources(

@@ -55,6 +55,16 @@ def test_holdfast_mode_is_the_reporters(monkeypatch: pytest.MonkeyPatch) -> None
         pytest.param(
             "[reporter]\nmode = 'gaurd'\n", ["reporter.mode", '"gaurd"', "'observe' or 'guard'"], id="literal"
         ),
+        pytest.param(
+            "[migrations.m]\ntarget = 'app'\nrole = 'r'\ntables = ['orders']\n",
+            ["migrations.m.tables", "with their schema"],
+            id="table without schema",
+        ),
+        pytest.param(
+            "[migrations.m]\ntarget = 'app'\nrole = 'r'\ntables = ['public.a', 'public.a']\n",
+            ["migrations.m.tables", "each table once"],
+            id="table twice",
+        ),
         pytest.param("[targets.'Not OK']\ndsn = ''\n", ["targets", "Not OK"], id="target name"),
         pytest.param(
             "[actuator]\nnotify_url = 'file:///etc/passwd'\n", ["actuator.notify_url", "(not shown)", "http"], id="file"

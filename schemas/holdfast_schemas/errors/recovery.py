@@ -25,4 +25,6 @@ class RecoveryMoved(Refused):
     wanted: str
 
     def __str__(self) -> str:
-        return f"the recovery of {self.migration_id} is {self.state}, and this needs {self.wanted}: ask holdfast preflight"
+        return (
+            f"the recovery of {self.migration_id} is {self.state}, and this needs {self.wanted}: ask holdfast preflight"
+        )
