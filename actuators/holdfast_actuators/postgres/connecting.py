@@ -3,12 +3,14 @@
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from holdfast_schemas.errors import TargetUnreachable
 from holdfast_schemas.identity import TargetName
 
 Connection = psycopg.Connection[Any]
+Statement = sql.SQL | sql.Composed
 APPLICATION_NAME = "holdfast-recovery"
 CONNECT_TIMEOUT_SECONDS = 10
 CANONICAL = {

@@ -1,18 +1,21 @@
 """The recovery's journal in the target: its tables, and the one door to a recovery's state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
 from psycopg import sql
 from psycopg.rows import class_row
 
-from holdfast_schemas.errors import RecoveryMoved
+from holdfast_schemas.errors import RecoveryMoved, RecoveryTaken
 from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.states import RecoveryState
 
 from .connecting import Connection
 
 SCHEMA = "holdfast_recovery"
+JOINING_SCHEMA = "holdfast"
+"""Where ``holdfast.join(migration_id)`` stands, which any SQL client may call."""
 LAY_OUT_LOCK = 0x484F5244
 """Any constant: two that arm at once must not create the schema twice."""
 
@@ -39,8 +42,20 @@ class Recovery:
     rows_undone: int
     undo_seconds: float
 
+    @classmethod
+    def new(
+        cls, migration_id: MigrationId, role_name: str, name: str, origins: Sequence[str], nonce: str
+    ) -> "Recovery":
+        """One that nothing was done for yet; slot and publication are both called ``name``."""
+        return cls(
+            migration_id, "new", role_name, name, name, list(origins), None, nonce, 0, None, None, False, None, None, None, 0, 0.0
+        )  # fmt: skip
 
-COLUMNS = sql.SQL(", ").join(map(sql.Identifier, Recovery.__slots__))
+
+LSNS = ("armed_lsn", "fence_lsn")
+COLUMNS = sql.SQL(", ").join(
+    [sql.SQL("{0}::text AS {0}" if name in LSNS else "{0}").format(sql.Identifier(name)) for name in Recovery.__slots__]
+)
 
 
 def table(name: str) -> sql.Identifier:
@@ -62,7 +77,8 @@ def lay_out(db: Connection) -> None:
             return
         db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
         script = files(__package__).joinpath("sql", "001_recovery.sql").read_text()
-        db.execute(sql.SQL(script).format(schema=sql.Identifier(SCHEMA)))
+        names = {"schema": sql.Identifier(SCHEMA), "joining": sql.Identifier(JOINING_SCHEMA)}
+        db.execute(sql.SQL(script).format(**names))
 
 
 def read(db: Connection, migration_id: MigrationId) -> Recovery | None:
@@ -70,12 +86,60 @@ def read(db: Connection, migration_id: MigrationId) -> Recovery | None:
     return _read(db, migration_id, sql.SQL("")) if laid_out(db) else None
 
 
-def lock(db: Connection, migration_id: MigrationId, *states: RecoveryState) -> Recovery:
-    """The same, locked until the transaction's end. Raises RecoveryMoved when it is in none of ``states``."""
-    found = _read(db, migration_id, sql.SQL(" FOR UPDATE"))
-    if found is None or found.state not in states:
-        raise RecoveryMoved(migration_id, "not armed" if found is None else found.state, " or ".join(states))
+def expect(db: Connection, migration_id: MigrationId, *states: RecoveryState) -> Recovery:
+    """The same; raises RecoveryMoved when it is in none of ``states``."""
+    return _expected(migration_id, read(db, migration_id), states)
+
+
+def lock(db: Connection, migration_id: MigrationId, *states: RecoveryState, token: int | None = None) -> Recovery:
+    """The same, locked until the transaction's end. Raises RecoveryTaken too, when ``token`` is not the newest."""
+    found = _expected(migration_id, _read(db, migration_id, sql.SQL(" FOR UPDATE")), states)
+    if token is not None and found.token != token:
+        raise RecoveryTaken(migration_id, token, found.token)
     return found
+
+
+def take(db: Connection, migration_id: MigrationId) -> int:
+    """Raise the fencing token: from now on only whoever holds the returned one may recover this migration."""
+    row = db.execute(
+        sql.SQL("UPDATE {} SET token = token + 1 WHERE migration_id = %s RETURNING token").format(table("recovery")),
+        [migration_id],
+    ).fetchone()
+    if row is None:
+        raise RecoveryMoved(migration_id, "not armed", "armed")
+    return int(row[0])
+
+
+def begin(db: Connection, recovery: Recovery) -> bool:
+    """Intend to arm: its row goes to preparing, under the names given. False when it is preparing already.
+
+    Raises RecoveryMoved when it is neither new nor disarmed. A disarmed one's conflicts are forgotten here.
+    """
+    found = _read(db, recovery.migration_id, sql.SQL(" FOR UPDATE"))
+    if found is not None and found.state == "preparing":
+        return False
+    names = {
+        "role_name": recovery.role_name,
+        "slot": recovery.slot,
+        "publication": recovery.publication,
+        "origins": recovery.origins,
+        "nonce": recovery.nonce,
+    }
+    if found is None:
+        statement = sql.SQL(
+            "INSERT INTO {} (migration_id, state, {}) VALUES (%(migration_id)s, 'preparing', {})"
+        ).format(
+            table("recovery"),
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.SQL(", ").join(map(sql.Placeholder, names)),
+        )
+        db.execute(statement, names | {"migration_id": recovery.migration_id})
+        return True
+    _expected(recovery.migration_id, found, ("disarmed",))
+    anew = dict.fromkeys(("armed_lsn", "fence_lsn", "restore_point", "chunks", "next_chunk", "on_conflict"))
+    forget(db, recovery.migration_id, "conflict")
+    move(db, recovery.migration_id, "preparing", **anew, **names, rows_undone=0, undo_seconds=0, fenced_login=False)
+    return True
 
 
 def move(db: Connection, migration_id: MigrationId, state: RecoveryState, **columns: object) -> None:
@@ -86,6 +150,18 @@ def move(db: Connection, migration_id: MigrationId, state: RecoveryState, **colu
         sql.SQL(", ").join([sql.SQL("was = state, state = %(state)s, changed_at = clock_timestamp()"), *sets]),
     )
     db.execute(statement, columns | {"migration_id": migration_id, "state": state})
+
+
+def forget(db: Connection, migration_id: MigrationId, *tables: str) -> None:
+    """Delete the migration's rows of these tables of the journal."""
+    for name in tables:
+        db.execute(sql.SQL("DELETE FROM {} WHERE migration_id = %s").format(table(name)), [migration_id])
+
+
+def _expected(migration_id: MigrationId, found: Recovery | None, states: Sequence[RecoveryState]) -> Recovery:
+    if found is None or found.state not in states:
+        raise RecoveryMoved(migration_id, "not armed" if found is None else found.state, " or ".join(states))
+    return found
 
 
 def _read(db: Connection, migration_id: MigrationId, locking: sql.SQL) -> Recovery | None:

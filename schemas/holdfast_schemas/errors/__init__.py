@@ -42,7 +42,15 @@ from .processes import (
     ServerNotReady,
 )
 from .records import ContractViolated, Garbage, Undecodable, UnknownMajor, UnknownType, Unstorable, WrongKey
-from .recovery import RecoveryMoved, TargetUnreachable
+from .recovery import (
+    ArmRefused,
+    DisarmRefused,
+    RecoveryMoved,
+    RecoveryTaken,
+    TableMissing,
+    TableProtected,
+    TargetUnreachable,
+)
 from .runners import (
     BackfillInvalid,
     GuardUnavailable,
@@ -58,6 +66,7 @@ from .states import ForeignLog, LogRecreated, StateTooNew
 from .tree import HoldfastError, NoAcknowledgement, NotFound, Refused, Unreachable, Unusable
 
 __all__ = [
+    "ArmRefused",
     "BackfillInvalid",
     "BrokerUnreachable",
     "ChildDidNotStart",
@@ -65,6 +74,7 @@ __all__ = [
     "ContractViolated",
     "DeadLetterMissing",
     "DemoFailed",
+    "DisarmRefused",
     "DownloadFailed",
     "ExtraMissing",
     "FileUnreadable",
@@ -91,6 +101,7 @@ __all__ = [
     "PartitionsDiffer",
     "RecordTooLarge",
     "RecoveryMoved",
+    "RecoveryTaken",
     "ReferenceInvalid",
     "Refused",
     "RequestRefused",
@@ -108,6 +119,8 @@ __all__ = [
     "SettingsInvalid",
     "SettingsUnreadable",
     "StateTooNew",
+    "TableMissing",
+    "TableProtected",
     "TargetUnknown",
     "TargetUnreachable",
     "TopicMissing",

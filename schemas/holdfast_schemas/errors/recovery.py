@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .tree import Refused, Unreachable
+from .tree import NotFound, Refused, Unreachable
 
 
 @dataclass
@@ -28,3 +28,66 @@ class RecoveryMoved(Refused):
         return (
             f"the recovery of {self.migration_id} is {self.state}, and this needs {self.wanted}: ask holdfast preflight"
         )
+
+
+@dataclass
+class RecoveryTaken(Refused):
+    """Another one recovers this migration now: its fencing token is higher."""
+
+    migration_id: str
+    token: int
+    newest: int
+
+    def __str__(self) -> str:
+        return (
+            f"another one recovers {self.migration_id} now (token {self.newest}, ours is {self.token}): leave it to it"
+        )
+
+
+@dataclass
+class TableMissing(NotFound):
+    """The target has no such table."""
+
+    table: str
+    database: str
+
+    def __str__(self) -> str:
+        return f"database {self.database} has no table {self.table}: mend tables under [migrations]"
+
+
+@dataclass
+class TableProtected(Refused):
+    """Another migration is armed on the table: one at a time, else one undo would take back the other's rows."""
+
+    table: str
+    migration_id: str
+
+    def __str__(self) -> str:
+        return f"{self.table} is armed for {self.migration_id}: wait for it, or holdfast disarm {self.migration_id}"
+
+
+@dataclass
+class ArmRefused(Refused):
+    """The server refused a step of arming; everything that was done is taken back."""
+
+    migration_id: str
+    step: str
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.migration_id} is not armed ({self.step}): {self.detail};"
+            f" nothing of it is left on the server; ask holdfast preflight {self.migration_id}"
+        )
+
+
+@dataclass
+class DisarmRefused(Refused):
+    """A step could not be taken back; the others were, and a repetition goes on with it."""
+
+    migration_id: str
+    step: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.migration_id} is not wholly disarmed ({self.step}): {self.detail}; mend that and disarm again"

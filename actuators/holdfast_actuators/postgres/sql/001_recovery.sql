@@ -1,5 +1,5 @@
 -- The recovery's journal, in the target's own database: every step of an undo and the mark of how far it is commit together.
--- {schema} is holdfast_recovery. It holds rows of protected tables: nobody but its owner may read it.
+-- {{schema}} is holdfast_recovery, {{joining}} holdfast. It holds rows of protected tables: nobody but its owner may read it.
 
 CREATE TABLE {schema}.transition (was text, state text, PRIMARY KEY (was, state));
 INSERT INTO {schema}.transition VALUES
@@ -36,6 +36,7 @@ CREATE TABLE {schema}.protected (                   -- a table, or a leaf of a p
     table_oid        oid PRIMARY KEY,
     migration_id     text NOT NULL REFERENCES {schema}.recovery,
     table_name       text NOT NULL,                 -- as it was called when it was armed
+    named            boolean NOT NULL,              -- in the settings; others are its leaves and branches
     replica_identity "char" NOT NULL,               -- before arming, to be restored
     replica_index    text                           -- of identity 'i'
 );
@@ -86,3 +87,46 @@ CREATE TABLE {schema}.conflict (                    -- a change that was not tak
     PRIMARY KEY (migration_id, seq)
 );
 REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC;
+
+CREATE FUNCTION {schema}.report_write() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+-- The role of a protected migration wrote: said in the log itself, where a transaction without the migration's origin shows
+-- up by it. A message a statement: one a transaction would be lost with a savepoint.
+BEGIN
+    PERFORM pg_logical_emit_message(true, 'holdfast', json_build_object(
+        'nonce', r.nonce, 'table', format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME), 'operation', TG_OP)::text)
+    FROM {schema}.recovery r WHERE r.migration_id = TG_ARGV[0];
+    RETURN NULL;
+END $$;
+
+CREATE SCHEMA IF NOT EXISTS {joining};
+CREATE FUNCTION {joining}.join(migration_id text) RETURNS text
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+-- Tag what this session writes from now on as the migration's. Returns the origin. Call it once a session, not a
+-- transaction; a pooler that changes sessions between transactions cannot be used.
+DECLARE
+    found record;
+    origin text;
+BEGIN
+    SELECT r.state, r.role_name, r.origins INTO found FROM {schema}.recovery r WHERE r.migration_id = $1;
+    IF found.state IS DISTINCT FROM 'armed' THEN
+        RAISE 'migration % is not armed', migration_id USING ERRCODE = 'ZH001', HINT = 'holdfast arm ' || migration_id;
+    ELSIF found.role_name <> session_user THEN
+        RAISE 'migration % is armed for role %, and this session is %''s', migration_id, found.role_name, session_user
+            USING ERRCODE = 'ZH002', HINT = 'connect as that role, or set role under [migrations] and arm again';
+    END IF;
+    IF pg_replication_origin_session_is_setup() THEN
+        PERFORM pg_replication_origin_session_reset();
+    END IF;
+    FOREACH origin IN ARRAY found.origins LOOP
+        BEGIN
+            PERFORM pg_replication_origin_session_setup(origin);
+            RETURN origin;
+        EXCEPTION WHEN object_in_use THEN
+            NULL; -- another session of this migration has it
+        END;
+    END LOOP;
+    RAISE 'all % origins of migration % are in use', cardinality(found.origins), migration_id
+        USING ERRCODE = 'ZH003', HINT = 'raise sessions under [migrations] and arm again';
+END $$;
+GRANT USAGE ON SCHEMA {joining} TO PUBLIC;
