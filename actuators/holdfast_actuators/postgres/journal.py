@@ -144,12 +144,20 @@ def begin(db: Connection, recovery: Recovery) -> bool:
 
 def move(db: Connection, migration_id: MigrationId, state: RecoveryState, **columns: object) -> None:
     """Go to ``state`` (the journal's foreign key refuses what no table of transitions knows) and set ``columns``."""
+    db.execute(
+        sql.SQL("UPDATE {} SET was = state, state = %s WHERE migration_id = %s").format(table("recovery")),
+        [state, migration_id],
+    )
+    note(db, migration_id, **columns)
+
+
+def note(db: Connection, migration_id: MigrationId, **columns: object) -> None:
+    """Set ``columns`` of the migration's row, in the state that it is in."""
     sets = [sql.SQL("{} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in columns]
     statement = sql.SQL("UPDATE {} SET {} WHERE migration_id = %(migration_id)s").format(
-        table("recovery"),
-        sql.SQL(", ").join([sql.SQL("was = state, state = %(state)s, changed_at = clock_timestamp()"), *sets]),
+        table("recovery"), sql.SQL(", ").join([sql.SQL("changed_at = clock_timestamp()"), *sets])
     )
-    db.execute(statement, columns | {"migration_id": migration_id, "state": state})
+    db.execute(statement, columns | {"migration_id": migration_id})
 
 
 def forget(db: Connection, migration_id: MigrationId, *tables: str) -> None:

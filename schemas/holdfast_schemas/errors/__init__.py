@@ -45,6 +45,7 @@ from .records import ContractViolated, Garbage, Undecodable, UnknownMajor, Unkno
 from .recovery import (
     ArmRefused,
     DisarmRefused,
+    FenceRefused,
     RecoveryMoved,
     RecoveryTaken,
     TableMissing,
@@ -77,6 +78,7 @@ __all__ = [
     "DisarmRefused",
     "DownloadFailed",
     "ExtraMissing",
+    "FenceRefused",
     "FileUnreadable",
     "FolderNotReachable",
     "ForeignLog",

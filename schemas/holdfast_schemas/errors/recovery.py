@@ -91,3 +91,15 @@ class DisarmRefused(Refused):
 
     def __str__(self) -> str:
         return f"{self.migration_id} is not wholly disarmed ({self.step}): {self.detail}; mend that and disarm again"
+
+
+@dataclass
+class FenceRefused(Refused):
+    """The migration's role could not be fenced; it may log in again as before."""
+
+    migration_id: str
+    detail: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.migration_id} is not fenced: {self.detail}; {self.cure}"
