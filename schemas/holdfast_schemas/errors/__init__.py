@@ -51,6 +51,7 @@ from .recovery import (
     TableMissing,
     TableProtected,
     TargetUnreachable,
+    UndoBlocked,
 )
 from .runners import (
     BackfillInvalid,
@@ -128,6 +129,7 @@ __all__ = [
     "TopicMissing",
     "TopicsWrong",
     "Undecodable",
+    "UndoBlocked",
     "UnknownMajor",
     "UnknownMigration",
     "UnknownType",

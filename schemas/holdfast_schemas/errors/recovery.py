@@ -103,3 +103,18 @@ class FenceRefused(Refused):
 
     def __str__(self) -> str:
         return f"{self.migration_id} is not fenced: {self.detail}; {self.cure}"
+
+
+@dataclass
+class UndoBlocked(Refused):
+    """A chunk waits for somebody else's locks; what was taken back stays so, the fence stands, a repetition goes on."""
+
+    migration_id: str
+    detail: str
+    holders: str
+
+    def __str__(self) -> str:
+        return (
+            f"the undo of {self.migration_id} waits: {self.detail}; its tables are held by {self.holders};"
+            f" end them, then holdfast rollback {self.migration_id} --method log goes on"
+        )

@@ -1,0 +1,91 @@
+"""A captured table as it is now: where each journalled value goes, as what type, and by which columns a row is found."""
+
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from holdfast_schemas.identity import MigrationId
+
+from .. import journal
+from ..connecting import Connection, Statement
+from ..keys import key_columns
+
+LIVE = """
+    SELECT attrelid::bigint, attname::text, format_type(atttypid, atttypmod), atttypid::bigint, attgenerated <> ''
+    FROM pg_attribute WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
+"""
+NAMES = """
+    SELECT c.oid::bigint, format('%%I.%%I', n.nspname, c.relname) FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY(%s::oid[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``position`` counts from 1 in a change's ``old`` and ``new``; ``type`` is the live one, None when it is gone."""
+
+    name: str
+    position: int
+    journalled_type: int
+    type: str | None
+    live_type: int | None
+    generated: bool
+    key: bool
+
+    @property
+    def written(self) -> bool:
+        """An undo writes and compares it: it is there, and the server does not compute it."""
+        return self.type is not None and not self.generated
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One version of a table. ``table`` is its name now, qualified and quoted; None when it was dropped."""
+
+    version: int
+    table_oid: int
+    journalled_name: str
+    table: str | None
+    columns: tuple[Column, ...]
+
+    @property
+    def name(self) -> Statement:
+        """The table, for a statement."""
+        assert self.table is not None  # a plan refuses what was dropped
+        return sql.SQL(self.table)
+
+    @property
+    def written(self) -> tuple[Column, ...]:
+        """The columns that an undo writes and compares."""
+        return tuple(column for column in self.columns if column.written)
+
+    @property
+    def key(self) -> tuple[Column, ...]:
+        """The columns that a row is found by; empty where it is found by all its values."""
+        return tuple(column for column in self.columns if column.key)
+
+
+def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
+    """Every captured version of every table, by its number."""
+    statement = "SELECT version, table_oid::bigint, schema_name, table_name, columns FROM {} WHERE migration_id = %s"
+    rows = db.execute(sql.SQL(statement).format(journal.table("relation")), [migration_id]).fetchall()
+    oids = list({row[1] for row in rows})
+    names = dict(db.execute(NAMES, [oids]).fetchall())
+    live = {
+        (oid, name): (type_name, type_oid, made) for oid, name, type_name, type_oid, made in db.execute(LIVE, [oids])
+    }
+    keys = key_columns(db, oids)
+    shapes = {}
+    for version, oid, schema_name, table_name, columns in rows:
+        found = tuple(
+            Column(
+                column["name"],
+                position,
+                column["type_oid"],
+                *live.get((oid, column["name"]), (None, None, False)),
+                key=column["name"] in keys.get(oid, ()),
+            )
+            for position, column in enumerate(columns, 1)
+        )
+        shapes[version] = Shape(version, oid, f"{schema_name}.{table_name}", names.get(oid), found)
+    return shapes

@@ -1,0 +1,121 @@
+"""The SQL of an undo: a chunk's inverse in one statement, and one row's. Pure: shapes in, statements out.
+
+Values are compared as text, in the canonical spelling of both sessions: what a type calls equal (1.0 and 1.00) may differ to
+the application. Only the key is compared by its type, so that its index is used.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import sql
+
+from ..connecting import Statement
+from ..journal import table
+from .shapes import Column, Shape
+
+AND, COMMA = sql.SQL(" AND "), sql.SQL(", ")
+ROWS = sql.SQL("""
+    j AS MATERIALIZED (
+        SELECT c.seq, c.old, c.new FROM {change} c WHERE c.migration_id = %(migration_id)s AND c.chunk = %(chunk)s
+        AND NOT EXISTS (SELECT FROM {conflict} x WHERE x.migration_id = c.migration_id AND x.seq = c.seq))
+""").format(change=table("change"), conflict=table("conflict"))
+LEFT = sql.SQL("SELECT j.seq FROM j WHERE NOT EXISTS (SELECT FROM hit WHERE hit.seq = j.seq) ORDER BY j.seq DESC")
+
+
+def undo_inserts(shape: Shape) -> Statement:
+    """Delete the rows that still are what the migration inserted; returns the seq of each that is not."""
+    same = AND.join([*_found_by_key(shape, "new"), *(_is(column, "new") for column in shape.written)])
+    hit = sql.SQL("DELETE FROM ONLY {} t USING j WHERE {} RETURNING j.seq").format(shape.name, same)
+    return sql.SQL("WITH {}, hit AS ({}) {}").format(ROWS, hit, LEFT)
+
+
+def undo_updates(shape: Shape, changed: Sequence[Column]) -> Statement:
+    """Give ``changed`` columns their old values where they still have the new ones; returns the seq of each other row."""
+    sets = COMMA.join(
+        [
+            sql.SQL("{name} = CASE WHEN {touched} THEN {old} ELSE t.{name} END").format(
+                name=sql.Identifier(column.name), touched=_touched(column), old=_value(column, "old")
+            )
+            for column in changed
+        ]
+    )
+    same = AND.join(
+        [
+            *_found_by_key(shape, "new"),
+            *(sql.SQL("(NOT ({}) OR {})").format(_touched(column), _is(column, "new")) for column in changed),
+        ]
+    )
+    hit = sql.SQL("UPDATE ONLY {} t SET {} FROM j WHERE {} RETURNING j.seq").format(shape.name, sets, same)
+    return sql.SQL("WITH {}, hit AS ({}) {}").format(ROWS, hit, LEFT)
+
+
+def undo_deletes(shape: Shape) -> Statement:
+    """Insert the rows again, as they were."""
+    return sql.SQL("WITH {} INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM j ORDER BY j.seq DESC").format(
+        ROWS, shape.name, _names(shape.written), COMMA.join([_value(column, "old") for column in shape.written])
+    )
+
+
+def current_row(shape: Shape) -> Statement:
+    """The row of one change as it is now, locked: its place, and the written columns as text.
+
+    Found by its key, or by all its values; each is the parameter of its position."""
+    where = AND.join(
+        [
+            sql.SQL("t.{} = {}").format(sql.Identifier(column.name), _parameter(column))
+            if shape.key
+            else sql.SQL("t.{}::text IS NOT DISTINCT FROM %({})s").format(
+                sql.Identifier(column.name), sql.SQL(str(column.position))
+            )
+            for column in shape.key or shape.written
+        ]
+    )
+    texts = COMMA.join([sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in shape.written])
+    return sql.SQL("SELECT t.ctid::text, {} FROM ONLY {} t WHERE {} LIMIT 1 FOR UPDATE").format(
+        texts, shape.name, where
+    )
+
+
+def delete_row(shape: Shape) -> Statement:
+    """Delete the row at ``%(place)s``."""
+    return sql.SQL("DELETE FROM ONLY {} WHERE ctid = %(place)s::tid").format(shape.name)
+
+
+def set_row(shape: Shape, columns: Sequence[Column]) -> Statement:
+    """Set ``columns`` of the row at ``%(place)s``; each value is the parameter of its position."""
+    sets = [sql.SQL("{} = {}").format(sql.Identifier(column.name), _parameter(column)) for column in columns]
+    return sql.SQL("UPDATE ONLY {} SET {} WHERE ctid = %(place)s::tid").format(shape.name, COMMA.join(sets))
+
+
+def insert_row(shape: Shape) -> Statement:
+    """Insert a row; each value is the parameter of its position."""
+    return sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})").format(
+        shape.name, _names(shape.written), COMMA.join([_parameter(column) for column in shape.written])
+    )
+
+
+def _names(columns: Iterable[Column]) -> Statement:
+    return COMMA.join([sql.Identifier(column.name) for column in columns])
+
+
+def _found_by_key(shape: Shape, side: str) -> list[Statement]:
+    return [sql.SQL("t.{} = {}").format(sql.Identifier(column.name), _value(column, side)) for column in shape.key]
+
+
+def _is(column: Column, side: str) -> Statement:
+    """The live value is the journalled one, NULL included."""
+    return sql.SQL("t.{}::text IS NOT DISTINCT FROM j.{}[{}]").format(
+        sql.Identifier(column.name), sql.SQL(side), sql.SQL(str(column.position))
+    )
+
+
+def _touched(column: Column) -> Statement:
+    return sql.SQL("j.old[{0}] IS DISTINCT FROM j.new[{0}]").format(sql.SQL(str(column.position)))
+
+
+def _value(column: Column, side: str) -> Statement:
+    """A journalled value as the live type, its modifier included: ``::bit`` alone would be ``bit(1)``."""
+    return sql.SQL("(j.{}[{}])::{}").format(sql.SQL(side), sql.SQL(str(column.position)), sql.SQL(str(column.type)))
+
+
+def _parameter(column: Column) -> Statement:
+    return sql.SQL("(%({})s::text)::{}").format(sql.SQL(str(column.position)), sql.SQL(str(column.type)))
