@@ -166,6 +166,14 @@ def forget(db: Connection, migration_id: MigrationId, *tables: str) -> None:
         db.execute(sql.SQL("DELETE FROM {} WHERE migration_id = %s").format(table(name)), [migration_id])
 
 
+def count(db: Connection, migration_id: MigrationId, name: str) -> int:
+    """How many rows of this table of the journal are the migration's."""
+    row = db.execute(
+        sql.SQL("SELECT count(*) FROM {} WHERE migration_id = %s").format(table(name)), [migration_id]
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
 def _expected(migration_id: MigrationId, found: Recovery | None, states: Sequence[RecoveryState]) -> Recovery:
     if found is None or found.state not in states:
         raise RecoveryMoved(migration_id, "not armed" if found is None else found.state, " or ".join(states))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .tree import NotFound, Refused, Unreachable
+from .tree import HoldfastError, NotFound, Refused, Unreachable
 
 
 @dataclass
@@ -117,4 +117,43 @@ class UndoBlocked(Refused):
         return (
             f"the undo of {self.migration_id} waits: {self.detail}; its tables are held by {self.holders};"
             f" end them, then holdfast rollback {self.migration_id} --method log goes on"
+        )
+
+
+@dataclass
+class MalformedMessage(HoldfastError):
+    """A message of the replication stream is not what its protocol says."""
+
+    offset: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"the replication stream sent what is no pgoutput message (byte {self.offset}): {self.detail}"
+
+
+@dataclass
+class SlotUnreadable(Refused):
+    """The migration's slot cannot be read: it is lost, somebody reads it, or the server went away."""
+
+    slot: str
+    detail: str
+
+    def __str__(self) -> str:
+        return (
+            f"slot {self.slot} cannot be read: {self.detail}; a slot that the server gave up holds nothing any more,"
+            " see wal_status in pg_replication_slots: then only a clone has the old rows"
+        )
+
+
+@dataclass
+class UndoRefused(Refused):
+    """What the migration did cannot be taken back row by row; nothing was touched."""
+
+    migration_id: str
+    reasons: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.migration_id} cannot be undone from the log, and nothing was touched: {'; '.join(self.reasons)};"
+            f" a clone has the rows as they were: holdfast clone {self.migration_id}"
         )

@@ -48,7 +48,7 @@ CREATE TABLE {schema}.relation (                    -- a table as the log descri
     schema_name      text NOT NULL,
     table_name       text NOT NULL,
     replica_identity "char" NOT NULL,
-    columns          jsonb NOT NULL,                -- [{{"name", "type_oid", "type_modifier", "key"}}, ...] in the log's order
+    columns          jsonb NOT NULL,                -- [{{"name", "type_oid", "type_modifier"}}, ...] in the log's order
     PRIMARY KEY (migration_id, version)
 );
 
@@ -58,7 +58,7 @@ CREATE TABLE {schema}.change (                      -- one row that the migratio
     chunk        int NOT NULL,                      -- one table, one operation, no row twice
     version      int NOT NULL,
     xid          bigint NOT NULL,
-    operation    "char" NOT NULL CHECK (operation IN ('I', 'U', 'D')),
+    operation    text NOT NULL CHECK (operation IN ('I', 'U', 'D')),
     old          text[],
     new          text[],
     PRIMARY KEY (migration_id, seq)

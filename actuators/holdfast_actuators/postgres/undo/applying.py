@@ -11,10 +11,10 @@ import psycopg
 from psycopg import sql
 
 from holdfast_schemas.errors import UndoBlocked
-from holdfast_schemas.identity import MigrationId
+from holdfast_schemas.identity import MigrationId, TargetName
 
 from .. import journal
-from ..connecting import Connection
+from ..connecting import Connection, connect
 from .chunk import Chunk, ChunkUndo, read_chunk
 from .foreign_keys import Broken, ForeignKeys, read_foreign_keys
 from .resolving import OnConflict
@@ -27,9 +27,19 @@ SESSION = {
     "row_security": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": "60s",
-    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_isolation": "read committed",
 }
 """Of the session that undoes: triggers and cascades must not fire twice, and a row that a policy hides must be an error."""
+
+
+def undoing_session(target: TargetName, dsn: str) -> Connection:
+    """A session that undoes. Raises TargetUnreachable, and InsufficientPrivilege where a setting may not be set."""
+    db = connect(target, dsn)
+    for name, value in SESSION.items():
+        db.execute("SELECT set_config(%s, %s, false)", [name, value])
+    return db
+
+
 HOLDERS = """
     SELECT string_agg(DISTINCT format('pid %%s (%%s, %%s)', a.pid, a.usename,
         coalesce(nullif(a.application_name, ''), 'no name')), ', ')
@@ -150,10 +160,6 @@ class Undo:
     def _finish(self) -> Undone:
         with self._db.transaction():
             recovery = journal.lock(self._db, self._migration_id, "undoing", token=self._token)
-            row = self._db.execute(
-                sql.SQL("SELECT count(*) FROM {} WHERE migration_id = %s").format(journal.table("conflict")),
-                [self._migration_id],
-            ).fetchone()
-            conflicts = int(row[0]) if row else 0
+            conflicts = journal.count(self._db, self._migration_id, "conflict")
             journal.move(self._db, self._migration_id, "undone_with_conflicts" if conflicts else "undone")
         return Undone(recovery.rows_undone, conflicts, recovery.undo_seconds)

@@ -1,0 +1,70 @@
+"""capture: what the migration committed, from its slot into the journal, in one transaction.
+
+A crash leaves the journal and the slot as they were, and a repetition reads the same again. Afterwards the slot is not needed.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from holdfast_schemas.identity import MigrationId, TargetName
+
+from .. import journal
+from ..connecting import Connection
+from ..disarming import saved_tables
+from ..keys import key_columns
+from ..tables import read_tables
+from .decode import decode
+from .sorting import Sorting
+from .stream import peek
+
+COPY = sql.SQL(
+    "COPY {} (migration_id, seq, chunk, version, xid, operation, old, new) FROM STDIN (FORMAT binary)"
+).format(journal.table("change"))
+COPIED_TYPES = ["text", "int8", "int4", "int4", "int8", "text", "text[]", "text[]"]
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """``rows`` of the migration's in ``chunks``; ``foreign_rows`` are others'; ``hazards`` no row undo takes back."""
+
+    rows: int
+    chunks: int
+    hazards: int
+    foreign_rows: int
+    seconds: float
+
+
+def capture(db: Connection, target: TargetName, dsn: str, migration_id: MigrationId, token: int) -> Captured:
+    """Capture a fenced migration. Raises RecoveryMoved, RecoveryTaken, TargetUnreachable, SlotUnreadable."""
+    began = time.monotonic()
+    with db.transaction():
+        recovery = journal.lock(db, migration_id, "fenced", token=token)
+        assert recovery.fence_lsn is not None
+        journal.forget(db, migration_id, "change", "relation", "hazard", "conflict")
+        names = [table.name for table in saved_tables(db, migration_id)]
+        keys = key_columns(db, [table.table_oid for table in read_tables(db, names)])
+        sorting = Sorting(recovery.origins, recovery.nonce, keys)
+        _copy(db, migration_id, sorting, peek(target, dsn, recovery.slot, recovery.publication, recovery.fence_lsn))
+        _insert(db, "relation", ([migration_id, *row] for row in sorting.relation_rows()))
+        _insert(db, "hazard", ([migration_id, *row] for row in sorting.hazard_rows()))
+        journal.move(db, migration_id, "captured", chunks=sorting.chunk, next_chunk=sorting.chunk)
+    seconds = time.monotonic() - began
+    return Captured(sorting.rows, sorting.chunk, len(sorting.hazards), sorting.foreign_rows, seconds)
+
+
+def _copy(db: Connection, migration_id: MigrationId, sorting: Sorting, messages: Iterator[bytes]) -> None:
+    # The relations come with the rows that refer to them: nothing holds the two together until the transaction ends.
+    with db.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.set_types(COPIED_TYPES)
+        for message in messages:
+            for row in sorting.feed(decode(message)):
+                copy.write_row((migration_id, *row))
+
+
+def _insert(db: Connection, name: str, rows: Iterable[Sequence[object]]) -> None:
+    for row in rows:
+        values = sql.SQL(", ").join([sql.Placeholder()] * len(row))
+        db.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(journal.table(name), values), list(row))

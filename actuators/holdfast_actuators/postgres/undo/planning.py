@@ -1,0 +1,94 @@
+"""The plan: whether what was captured can be taken back whole, before anything is touched. Refused by name where it cannot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from holdfast_schemas.errors import UndoRefused
+from holdfast_schemas.identity import MigrationId
+
+from .. import journal
+from ..connecting import Connection
+from .shapes import Column, Shape, read_shapes
+
+SHOWN = 5
+"""So many reasons are named; the rest is counted."""
+WIDENINGS: frozenset[tuple[int, int]] = frozenset(
+    {(21, 23), (21, 20), (23, 20), (21, 1700), (23, 1700), (20, 1700), (700, 701), (1043, 25), (1042, 25), (25, 1043)}
+)
+"""(was, is) by type oid: int2, int4, int8, numeric, float4, float8, bpchar, varchar, text. Every old text is a value of the
+newer type and reads the same; a longer varchar keeps its oid."""
+COUNTS = sql.SQL("""
+    SELECT r.schema_name || '.' || r.table_name, c.operation::text, count(*) FROM {} c
+    JOIN {} r USING (migration_id, version) WHERE c.migration_id = %s GROUP BY 1, 2 ORDER BY 1, 2
+""").format(journal.table("change"), journal.table("relation"))
+HAZARDS = sql.SQL("""
+    SELECT kind, table_name, detail, count(*), min(xid) FROM {} WHERE migration_id = %s
+    GROUP BY 1, 2, 3 ORDER BY min(number)
+""").format(journal.table("hazard"))
+WORDS = {
+    "truncate": "truncated {table}: {detail}",
+    "no_old_row": "wrote {table} where its old rows were not logged: {detail}",
+    "untagged": "{detail} wrote {table}",
+    "ddl": "changed {table}: {detail}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Rows of one table that one operation wrote; to be taken back."""
+
+    table: str
+    operation: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndoPlan:
+    """``refusals``: why it cannot be taken back, by name; empty where it can."""
+
+    counts: tuple[Counted, ...]
+    refusals: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows to take back."""
+        return sum(one.rows for one in self.counts)
+
+
+def plan(db: Connection, migration_id: MigrationId) -> UndoPlan:
+    """The plan of a captured migration; changes nothing."""
+    counts = tuple(Counted(*row) for row in db.execute(COUNTS, [migration_id]))
+    hazards = [
+        f"{WORDS[kind].format(table=table, detail=detail)} ({count:,} times, first in transaction {xid})"
+        for kind, table, detail, count, xid in db.execute(HAZARDS, [migration_id])
+    ]
+    return UndoPlan(counts, (*hazards, *_schema_changes(read_shapes(db, migration_id))))
+
+
+def refuse_what_cannot_be_undone(found: UndoPlan, migration_id: MigrationId) -> None:
+    """Raises UndoRefused with the reasons of the plan, if it has any."""
+    if found.refusals:
+        named = list(found.refusals[:SHOWN])
+        if (more := len(found.refusals) - SHOWN) > 0:
+            named.append(f"and {more} more")
+        raise UndoRefused(migration_id, named)
+
+
+def _schema_changes(shapes: Mapping[int, Shape]) -> list[str]:
+    found: list[str] = []
+    for shape in shapes.values():
+        if shape.table is None:
+            found.append(f"{shape.journalled_name} was dropped since")
+        else:
+            found += [change for column in shape.columns if (change := _column_change(shape.table, column))]
+    return list(dict.fromkeys(found))
+
+
+def _column_change(table: str, column: Column) -> str | None:
+    if column.live_type is None:
+        return f"{table}.{column.name} was dropped or renamed since"
+    if column.live_type != column.journalled_type and (column.journalled_type, column.live_type) not in WIDENINGS:
+        return f"{table}.{column.name} has another type since: {column.type}"
+    return None

@@ -1,0 +1,83 @@
+"""Roll a migration back from the log: fence, capture, plan, undo, lift. Each state is in the target before what follows it.
+
+So whoever dies where, the same call goes on from the state that it finds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from holdfast_schemas.errors import (
+    FenceRefused,
+    MalformedMessage,
+    SlotUnreadable,
+    TargetUnreachable,
+    UndoRefused,
+)
+from holdfast_schemas.identity import MigrationId, TargetName
+from holdfast_schemas.states import RecoveryState
+
+from .. import journal
+from ..connecting import Connection, connect
+from ..fence import fence, lift
+from .applying import Undo, Undone, undoing_session
+from .capture import capture
+from .planning import plan, refuse_what_cannot_be_undone
+from .resolving import OnConflict
+
+Told = Callable[[str], None]
+DONE: tuple[RecoveryState, ...] = ("undone", "undone_with_conflicts")
+ANY: tuple[RecoveryState, ...] = ("armed", "fencing", "fenced", "captured", "undoing", *DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class LogRollback:
+    """One migration's rollback by the log, on one target."""
+
+    target: TargetName
+    dsn: str
+    migration_id: MigrationId
+    on_conflict: OnConflict = "keep"
+
+    def run(self, told: Told = lambda _: None) -> Undone:
+        """Take everything back that the migration committed; goes on with what another one began.
+
+        Raises RecoveryMoved (not armed), RecoveryTaken (another one does it now), FenceRefused, SlotUnreadable, UndoRefused:
+        then nothing was touched, and the role may log in again. UndoBlocked: half done, the fence stands, call it again.
+        """
+        with connect(self.target, self.dsn) as db:
+            journal.expect(db, self.migration_id, *ANY)
+            token = journal.take(db, self.migration_id)
+            try:
+                self._prepare(db, token, told)
+            except (FenceRefused, SlotUnreadable, UndoRefused, MalformedMessage, TargetUnreachable):
+                lift(db, self.migration_id, token)
+                raise
+            done = self._undo(db, token, told)
+            lift(db, self.migration_id, token)
+        told(f"{done.rows:,} rows taken back in {done.seconds:.1f} s, {done.conflicts:,} conflicts")
+        return done
+
+    def _prepare(self, db: Connection, token: int, told: Told) -> None:
+        """Until it may be undone: fenced, captured, and nothing in the way."""
+        if journal.expect(db, self.migration_id, *ANY).state in ("armed", "fencing"):
+            fenced = fence(db, self.migration_id, token, told)
+            told(f"fenced at {fenced.fence_lsn} in {fenced.seconds:.2f} s")
+        if journal.expect(db, self.migration_id, *ANY).state == "fenced":
+            captured = capture(db, self.target, self.dsn, self.migration_id, token)
+            told(f"captured {captured.rows:,} rows in {captured.chunks:,} chunks, {captured.seconds:.1f} s")
+        if journal.expect(db, self.migration_id, *ANY).state == "captured":
+            found = plan(db, self.migration_id)
+            refuse_what_cannot_be_undone(found, self.migration_id)
+            with db.transaction():
+                journal.lock(db, self.migration_id, "captured", token=token)
+                journal.move(db, self.migration_id, "undoing", on_conflict=self.on_conflict)
+
+    def _undo(self, db: Connection, token: int, told: Told) -> Undone:
+        found = journal.expect(db, self.migration_id, "undoing", *DONE)
+        if found.state != "undoing":
+            return Undone(found.rows_undone, journal.count(db, self.migration_id, "conflict"), found.undo_seconds)
+        on_conflict = cast(OnConflict, found.on_conflict)  # what the one who began it chose
+        with undoing_session(self.target, self.dsn) as session:
+            undo = Undo(session, self.migration_id, token, on_conflict)
+            return undo.run(lambda left, rows: told(f"{rows:,} rows taken back, {left:,} chunks left"))

@@ -1,0 +1,186 @@
+"""Whose each change is, and into which chunk it goes. Pure: decoded messages in, the journal's rows out.
+
+A transaction is the migration's when its session had set up one of the migration's origins. The role's trigger reports each
+statement in the log itself: such a report without the origin is a write that nobody tagged, which blocks an undo.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from .decode import (
+    UNCHANGED,
+    Begin,
+    Delete,
+    Insert,
+    LogicalMessage,
+    Message,
+    Origin,
+    Relation,
+    Truncate,
+    Update,
+    Value,
+)
+
+MESSAGE_PREFIX = "holdfast"
+MAX_ROWS = 50_000
+"""Of a chunk: what one transaction of the undo takes back, and holds locks for."""
+Row = tuple[object, ...]
+Key = tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """What the log holds of the migration and no row undo takes back; ``kind`` as in the journal."""
+
+    kind: str
+    xid: int
+    committed_at: datetime
+    table: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    number: int
+    relation: Relation
+    key: tuple[int, ...]
+    """Places of the key's columns; of all where the table has no key."""
+
+    @property
+    def table(self) -> str:
+        return f"{self.relation.schema_name}.{self.relation.table_name}"
+
+
+class Sorting:
+    """Feed it a slot's messages in order. ``keys``: each table's key columns, as the undo will find rows by."""
+
+    def __init__(self, origins: Sequence[str], nonce: str, keys: Mapping[int, tuple[str, ...]]) -> None:
+        self.rows = 0
+        self.chunk = 0
+        self.foreign_rows = 0
+        self.unchanged_rows = 0
+        self.hazards: dict[tuple[str, int, str], Hazard] = {}
+        self._origins = frozenset(origins)
+        self._nonce = nonce
+        self._keys = keys
+        self._versions: list[_Version] = []
+        self._newest: dict[int, _Version] = {}
+        self._begin: Begin | None = None
+        self._own = False
+        self._filling: tuple[int, str] | None = None
+        self._identities: set[Key] = set()
+
+    def feed(self, message: Message) -> Iterator[Row]:
+        """The change's row (seq, chunk, version, xid, operation, old, new), where the message is one of the migration's."""
+        match message:
+            case Begin():
+                self._begin, self._own = message, False
+            case Origin(name):
+                self._own = name in self._origins
+            case Relation():
+                self._version(message)
+            case LogicalMessage(True, prefix, content) if prefix == MESSAGE_PREFIX and not self._own:
+                self._reported(content)
+            case Truncate(oids) if self._own:
+                for oid in oids:
+                    self._hazard("truncate", self._newest[oid].table, "its rows are not in the log")
+            case Insert() | Update() | Delete():
+                if not self._own:
+                    self.foreign_rows += 1
+                else:
+                    yield from self._change(message)
+
+    def relation_rows(self) -> Iterator[Row]:
+        """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version seen."""
+        for version in self._versions:
+            found = version.relation
+            columns = [
+                {"name": c.name, "type_oid": c.type_oid, "type_modifier": c.type_modifier} for c in found.columns
+            ]
+            yield (
+                version.number,
+                found.table_oid,
+                found.schema_name,
+                found.table_name,
+                found.replica_identity,
+                Jsonb(columns),
+            )
+
+    def hazard_rows(self) -> Iterator[Row]:
+        """(number, kind, xid, committed_at, table_name, detail) of each hazard."""
+        for number, one in enumerate(self.hazards.values(), 1):
+            yield (number, one.kind, one.xid, one.committed_at, one.table, one.detail)
+
+    def _version(self, relation: Relation) -> None:
+        known = self._newest.get(relation.table_oid)
+        if known is not None and known.relation == relation:
+            return
+        names = self._keys.get(relation.table_oid, ())
+        places = tuple(i for i, column in enumerate(relation.columns) if column.name in names)
+        key = places if len(places) == len(names) and names else tuple(range(len(relation.columns)))
+        version = _Version(len(self._versions) + 1, relation, key)
+        self._versions.append(version)
+        self._newest[relation.table_oid] = version
+
+    def _change(self, message: Insert | Update | Delete) -> Iterator[Row]:
+        version = self._newest[message.table_oid]
+        old = None if isinstance(message, Insert) else message.old
+        if old is None and not isinstance(message, Insert):
+            identity = version.relation.replica_identity
+            self._hazard("no_old_row", version.table, f"replica identity {identity}: the old row is not in the log")
+            return
+        new = None if isinstance(message, Delete) else _filled(message.new, old)
+        if new == old:
+            self.unchanged_rows += 1
+            return
+        self.rows += 1
+        operation = "I" if old is None else "D" if new is None else "U"
+        chunk = self._chunk(version, operation, old, new)
+        assert self._begin is not None
+        yield (self.rows, chunk, version.number, self._begin.xid, operation, old, new)
+
+    def _chunk(self, version: _Version, operation: str, old: list[Value] | None, new: list[Value] | None) -> int:
+        before, after = _identity(version, old), _identity(version, new)
+        identity = before if after is None else after
+        assert identity is not None
+        rekeyed = (
+            operation == "U" and before != after
+        )  # alone: the key that it leaves may be another row's in the same chunk
+        full = len(self._identities) >= MAX_ROWS
+        if self._filling != (version.number, operation) or identity in self._identities or full or rekeyed:
+            self.chunk += 1
+            self._identities.clear()
+        self._filling = None if rekeyed else (version.number, operation)
+        self._identities.add(identity)
+        return self.chunk
+
+    def _reported(self, content: bytes) -> None:
+        try:
+            report: Any = json.loads(content)
+        except ValueError:
+            return  # whoever may emit messages may write any
+        if isinstance(report, dict) and report.get("nonce") == self._nonce:
+            self._hazard(
+                "untagged", str(report.get("table")), f"{report.get('operation')} by the role, without holdfast.join"
+            )
+
+    def _hazard(self, kind: str, table: str, detail: str) -> None:
+        assert self._begin is not None
+        key = (kind, self._begin.xid, table)
+        self.hazards.setdefault(key, Hazard(kind, self._begin.xid, self._begin.committed_at, table, detail))
+
+
+def _identity(version: _Version, row: list[Value] | None) -> Key | None:
+    return None if row is None else tuple(row[place] for place in version.key)
+
+
+def _filled(new: list[Value], old: list[Value] | None) -> list[Value]:
+    """With the values that the log leaves out because they are those of the old row."""
+    if old is None:
+        return new
+    return [before if value is UNCHANGED else value for value, before in zip(new, old, strict=True)]
