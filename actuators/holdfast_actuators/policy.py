@@ -23,9 +23,17 @@ class Ruling:
 
 
 def rule_on_decision(
-    decision: Decision, migration: MigrationRow, run: RunRow | None, age_seconds: float, max_age_seconds: float
+    decision: Decision,
+    migration: MigrationRow,
+    run: RunRow | None,
+    age_seconds: float,
+    max_age_seconds: float,
+    log_ready: bool = False,
 ) -> Ruling:
-    """A trigger's decision. The order is the policy: what needs no act comes first, then what is out of date."""
+    """A trigger's decision. The order is the policy: what needs no act comes first, then what is out of date.
+
+    ``log_ready``: the migration is armed, so its rows can be taken back from the log, also when its run is over.
+    """
     if run is None:
         return Ruling("refused", f"run {decision.run_id} is not known to the ledger")
     if run.state == "closed":
@@ -40,7 +48,7 @@ def rule_on_decision(
         return Ruling("refused", f"run {decision.run_id} was followed by {migration.run_id}")
     if decision.superseded_by is not None:
         return Ruling("superseded", f"decision {decision.superseded_by} on the same event is severer")
-    if run.state == "finished":
+    if run.state == "finished" and not (log_ready and decision.action == "rollback"):
         return _after_the_end(decision, run)
     if decision.based_on_epoch < migration.resumed_epoch:
         return Ruling("superseded", f"judged from before the resume at #{migration.resumed_epoch}")
@@ -58,7 +66,7 @@ def rule_on_decision(
 def _after_the_end(decision: Decision, run: RunRow) -> Ruling:
     """Protocol 9: inside the watch window a pause is refused and a rollback held; after it both are refused by name."""
     if run.state == "finished" and decision.action == "rollback":
-        return Ruling("held", f"the run is {run.outcome}: taking it back from the log needs a person")
+        return Ruling("held", f"the run is {run.outcome}, and not armed: it cannot be taken back from the log")
     return Ruling("refused", f"the run is {run.state} ({run.outcome}): there is nothing to {decision.action}")
 
 
@@ -69,9 +77,14 @@ def _pause(migration: MigrationRow, reason: str) -> Ruling:
 
 
 def rule_on_request(
-    request: PersonRequest, migration: MigrationRow, run: RunRow | None, freeze: FreezeRow | None, now: datetime
+    request: PersonRequest,
+    migration: MigrationRow,
+    run: RunRow | None,
+    freeze: FreezeRow | None,
+    now: datetime,
+    log_ready: bool = False,
 ) -> Ruling:
-    """A person's pause, resume, rollback or override of one migration."""
+    """A person's pause, resume, rollback or override of one migration. ``log_ready`` as of a decision."""
     if run is None:
         return Ruling("refused", f"{request.migration_id} has no run that was granted")
     if request.kind in NEEDS_EPOCH and request.expected_epoch != migration.epoch:
@@ -81,7 +94,7 @@ def rule_on_request(
     if request.kind == "resume":
         return _person_resumes(migration, run, freeze, request)
     if request.kind == "rollback":
-        return _person_rolls_back(migration, run, request)
+        return _person_rolls_back(migration, run, request, log_ready)
     return _person_overrides(migration, run, freeze, request, now)
 
 
@@ -145,11 +158,11 @@ def _person_overrides(
     return Ruling("requested", request.reason, "run")
 
 
-def _person_rolls_back(migration: MigrationRow, run: RunRow, request: PersonRequest) -> Ruling:
+def _person_rolls_back(migration: MigrationRow, run: RunRow, request: PersonRequest, log_ready: bool) -> Ruling:
     if run.state == "closed":
         return Ruling("refused", f"the run is closed ({run.outcome}): its watch window is over")
-    if run.state == "finished":
-        return Ruling("held", f"the run is {run.outcome}: taking it back from the log is not part of this release")
+    if run.state == "finished" and not log_ready:
+        return Ruling("held", f"the run is {run.outcome}, and not armed: it cannot be taken back from the log")
     if migration.desired == "rollback":
         return Ruling("already", f"being rolled back since #{migration.epoch}")
     return Ruling("requested", request.reason, "rollback")

@@ -1,4 +1,4 @@
-"""``holdfast actuator``: threads for the intake, the relay, deadlines and the webhook; a connection of the ledger each."""
+"""``holdfast actuator``: threads for the intake, the relay, deadlines, recovery and the webhook; a ledger connection each."""
 
 import logging
 import os
@@ -20,6 +20,7 @@ from .figures import Figures
 from .intake import READ, Intake
 from .ledger import Ledger
 from .notify import Notifier
+from .recoverer import Recoverer
 from .relay import Relay
 
 log = logging.getLogger("holdfast.actuator")
@@ -85,8 +86,10 @@ class _Service:
         server = web.serve(
             settings.actuator.web_host, settings.actuator.web_port, self._figures.not_ready, self._figures.text
         )
+        recoverer = Recoverer(_ledger(settings, partitions), _ledger(settings), settings, wake)
         threads = [self._thread(name, job) for name, job in
-                   (("intake", intake.run), ("relay", relay.run), ("deadlines", executor.run))]  # fmt: skip
+                   (("intake", intake.run), ("relay", relay.run), ("deadlines", executor.run),
+                    ("recoverer", recoverer.run))]  # fmt: skip
         if settings.actuator.notify_url.get_secret_value():
             # Not waited for at the end: what it was sending is sent again.
             self._thread("notifier", Notifier(_ledger(settings), settings.actuator, self._figures).run)

@@ -150,7 +150,7 @@ def test_rules_are_not_effective_before_every_partition_was_heard(bench: Bench) 
 def restored_to_before_everything(bench: Bench) -> None:
     """The ledger as a backup from before the run has it."""
     bench.drain()
-    bench.execute("TRUNCATE worker, run, action, migration")
+    bench.execute("TRUNCATE worker, run, action, log_undo, migration")
 
 
 def test_a_run_that_a_restored_ledger_does_not_know_is_told_to_stop_and_may_start_again(bench: Bench) -> None:

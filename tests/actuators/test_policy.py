@@ -48,7 +48,7 @@ DECISIONS = [
     ("rolled back already", {"action": "rollback"}, {"desired": "rollback"}, {"state": "undoing"}, 1, "already", None, "#7"),
     ("a pause while rolled back", {"action": "pause"}, {"desired": "rollback"}, {"state": "undoing"}, 1, "already", None, "#7"),
     ("a pause in the watch window", {"action": "pause"}, {}, {"state": "finished", "outcome": "completed"}, 1, "refused", None, "completed"),
-    ("a rollback in the watch window", {"action": "rollback"}, {}, {"state": "finished", "outcome": "completed"}, 1, "held", None, "person"),
+    ("a rollback in the watch window", {"action": "rollback"}, {}, {"state": "finished", "outcome": "completed"}, 1, "held", None, "not armed"),
     ("a rollback after it", {"action": "rollback"}, {}, {"state": "closed", "outcome": "completed"}, 1, "refused", None, "closed"),
     ("a warning in the watch window", {"action": "warn"}, {}, {"state": "finished"}, 1, "noted", None, ""),
     ("a warning after it", {"action": "warn"}, {}, {"state": "closed", "outcome": "completed"}, 1, "refused", None, "closed"),
@@ -77,6 +77,22 @@ def test_decisions(
     ruling = rule_on_decision(made, migration(**m), run(**r), age, 60)
     assert (ruling.outcome, ruling.desired) == (outcome, desired)
     assert says in ruling.reason
+
+
+@pytest.mark.parametrize(
+    ("state", "desired"), [("live", "rollback"), ("finished", "rollback"), ("closed", None)], ids=str
+)
+def test_an_armed_migration_is_rolled_back_until_its_watch_window_is_over(state: Any, desired: str | None) -> None:
+    over = run(state=state, outcome=None if state == "live" else "completed")
+    decided = rule_on_decision(decision_of(RUN_ID, "rollback", 5), RUNNING, over, 1, 60, log_ready=True)
+    asked = PersonRequest(
+        request_id=new_id(), kind="rollback", migration_id=MIGRATION, expected_epoch=7, actor="ana", reason="because",
+        occurred_at=AT,
+    )  # fmt: skip
+    assert rule_on_request(asked, RUNNING, over, None, AT, log_ready=True).desired == desired
+    assert decided.desired == desired
+    paused = rule_on_decision(decision_of(RUN_ID, "pause", 5), RUNNING, run(state="finished"), 1, 60, log_ready=True)
+    assert paused.outcome == "refused"
 
 
 def test_a_run_that_the_ledger_does_not_know_is_refused_by_name() -> None:

@@ -12,7 +12,7 @@ from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.arming import Arming
 from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.disarming import disarm
-from holdfast_actuators.postgres.undo.rolling_back import LogRollback
+from holdfast_actuators.postgres.undo.rolling_back import ANY, LogRollback
 from holdfast_schemas.errors import RecoveryMoved, UndoRefused
 from tests.recovery.test_arming import arming_of
 
@@ -30,17 +30,17 @@ NAMES = ("public.orders", "public.lines")
 class Loop:
     """An armed migration: its session, which joined, the application's, and the rollback."""
 
-    def __init__(self, target: str, migrator: str, environment: str) -> None:
-        self.target = target
+    def __init__(self, target: str, migrator: str, environment: str, migration_id: str = "m") -> None:
+        self.target, self.migration_id = target, migration_id
         with psycopg.connect(target) as db:
             db.execute(TABLES)
         self.db = connect("app", target)
         role = sql.Identifier(str(conninfo_to_dict(migrator)["user"]))
         self.db.execute(sql.SQL("GRANT TRUNCATE ON public.lines TO {}").format(role))
-        self.arming = arming_of(environment, migrator, *NAMES)
+        self.arming = arming_of(environment, migrator, *NAMES, migration_id=migration_id)
         self.arming.arm(self.db)
         self.migration = psycopg.connect(migrator, autocommit=True)
-        self.migration.execute("SELECT holdfast.join('m')")
+        self.migration.execute("SELECT holdfast.join(%s)", [migration_id])
         self.application = psycopg.connect(target, autocommit=True)
         self.before = self.rows()
 
@@ -58,10 +58,11 @@ class Loop:
     def close(self) -> None:
         self.application.close()
         self.migration.close()
-        if (found := journal.read(self.db, "m")) is not None and found.state not in ("disarmed",):
-            if found.state not in ("armed", "undone", "undone_with_conflicts"):
-                journal.move(self.db, "m", "armed")
-            disarm(self.db, "m")
+        found = journal.expect(self.db, self.migration_id, *ANY)
+        if found.state in ("fencing", "fenced", "captured"):
+            journal.move(self.db, self.migration_id, "armed")
+        if found.state != "undoing":
+            disarm(self.db, self.migration_id)
         self.db.close()
 
 

@@ -2,7 +2,10 @@
 
 from .door import AWAY, BROKEN, POISON, Ledger, Owed
 from .load import Load
+from .log_undos import LEASE_SECONDS, LogUndo
 from .notifications import Notification
 from .rows import OutboxRow, RulesInForce
 
-__all__ = ["AWAY", "BROKEN", "POISON", "Ledger", "Load", "Notification", "OutboxRow", "Owed", "RulesInForce"]
+__all__ = [
+    "AWAY", "BROKEN", "LEASE_SECONDS", "POISON", "Ledger", "Load", "LogUndo", "Notification", "OutboxRow", "Owed", "RulesInForce",
+]  # fmt: skip

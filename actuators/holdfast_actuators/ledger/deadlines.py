@@ -3,12 +3,12 @@
 from holdfast_schemas.states import Outcome
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
-from . import override
+from . import log_undos, override
 from .attendance import undo_again
 from .causes import RULES_LOCK, keep_rules, next_rules_version, send_rules
 from .effects import STOPPING, close, dismiss, finish, go_over, settle
 from .entry import Entry
-from .rows import MigrationRow, RunRow
+from .rows import ActionRow, MigrationRow, RunRow
 
 RULES_RESEND_SECONDS = 5.0
 RULES_REPEAT_SECONDS = 3600.0
@@ -61,10 +61,18 @@ def _live(entry: Entry, m: MigrationRow, run: RunRow) -> int:
             action.state == "requested" or (action.state == "acknowledged" and action.kind not in ("rollback", "undo"))
         ):
             entry.move(action, "unacknowledged", f"not effective after {entry.settings.acknowledgement_seconds:g} s")
+        if action.kind == "rollback" and action.state == "unacknowledged" and run.state == "undoing":
+            _fence_the_silent(entry, m, action)
     if m.desired == "pause" and m.held_by is not None and m.until is not None and entry.now >= m.until:
         _let_go(entry, m, run)
     override.end_if_due(entry, m, run)
     return before != [(a.cause_id, a.state) for a in entry.open_actions(m.migration_id)]
+
+
+def _fence_the_silent(entry: Entry, m: MigrationRow, rollback: ActionRow) -> None:
+    """Protocol 14's last step: who does not stop when asked is stopped by the fence, with which an undo from the log begins."""
+    if m.undo_by is None and log_undos.ready(entry, m.migration_id) and not log_undos.under_way(entry, m.run_id):
+        log_undos.begin(entry, rollback, m)
 
 
 def _watch_undoer(entry: Entry, m: MigrationRow, run: RunRow) -> None:

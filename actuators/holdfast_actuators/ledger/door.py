@@ -17,8 +17,9 @@ from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
 from ..policy import on_the_brokers_clock
-from . import attendance, causes, deadlines, listening, load, retention, roles, schema
+from . import attendance, causes, deadlines, listening, load, log_outcomes, log_undos, retention, roles, schema
 from .entry import Entry
+from .log_undos import LogUndo
 from .notifications import Notifications
 from .refusals import in_one_line
 from .rows import OutboxRow, RulesInForce
@@ -157,6 +158,28 @@ class Ledger:
             with self._entry() as entry:
                 done += deadlines.check(entry, migration_id)
         return done
+
+    def recovery_seen(self, migration_id: str, state: str) -> None:
+        """Note what the target's journal says of a recovery."""
+        log_undos.seen(self.db, migration_id, state)
+
+    def take_log_undo(self, owner: str, migration_ids: list[str]) -> LogUndo | None:
+        """An undo from the log that is due and that nobody works at."""
+        return log_undos.take(self.db, owner, migration_ids)
+
+    def renew_log_undo(self, undo: LogUndo, seconds: float = log_undos.LEASE_SECONDS) -> bool:
+        """Keep its lease for ``seconds`` from now; False when another one has it."""
+        return log_undos.renew(self.db, undo, seconds)
+
+    def log_undone(self, undo: LogUndo, rows: int, conflicts: int, seconds: float) -> None:
+        """It is done: the run is rolled back."""
+        with self._entry() as entry:
+            log_outcomes.log_undone(entry, undo, rows, conflicts, seconds)
+
+    def log_undo_refused(self, undo: LogUndo, why: str) -> None:
+        """It cannot be done: the rollback is held."""
+        with self._entry() as entry:
+            log_outcomes.log_undo_refused(entry, undo, why)
 
     def delete_old(self, keep_days: int) -> retention.Deleted:
         """Forget one batch of what is older than ``keep_days``."""

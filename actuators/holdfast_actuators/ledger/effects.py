@@ -7,6 +7,7 @@ from holdfast_schemas.events import RunClosed, RunFinished
 from holdfast_schemas.states import RunOutcome
 from holdfast_schemas.transport import topics
 
+from . import log_undos
 from .entry import Entry
 from .rows import ActionRow, MigrationRow, RunRow, WorkerRow
 
@@ -66,7 +67,7 @@ def _stopped(entry: Entry, action: ActionRow, m: MigrationRow, workers: list[Wor
     """The first epoch of a rollback is done: everyone stopped. Now one worker undoes, or a person is asked."""
     if action.state in ("requested", "unacknowledged"):
         entry.move(action, "acknowledged", "every live worker has stopped")
-    if m.undo_by is None:
+    if m.undo_by is None and not log_undos.under_way(entry, m.run_id):
         choose_undoer(entry, action, m, workers)
 
 
@@ -78,12 +79,16 @@ def take_up(entry: Entry, rollback: ActionRow, why: str) -> None:
 
 
 def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: list[WorkerRow], why: str = "") -> None:
-    """Protocol 17, the second epoch: one live worker that can undo gets a higher token; none: held.
+    """Protocol 17, the second epoch: one live worker that can undo gets a higher token; none: from the log, else held.
 
     A held one keeps its ``undo_by``: nobody else has a token, so that worker may still come back and go on.
     """
     heard = entry.settings.worker_heard_seconds
     able = [w for w in workers if w.can_undo and w.live(entry.now, heard) and w.worker_id != m.undo_by]
+    if not able and log_undos.ready(entry, m.migration_id):
+        take_up(entry, rollback, "armed: it is taken back from the log")
+        log_undos.begin(entry, rollback, m)
+        return
     if not able:
         if rollback.state != "held":
             why = f"{why}; " if why else ""

@@ -60,6 +60,7 @@ def delete_old(db: psycopg.Connection, schema: str, keep_days: int) -> Deleted:
     bounds = {"before": before, "rows": BATCH_ROWS, "final": sorted(FINAL_OUTCOMES)}
     actions = db.execute(OLD_ACTIONS, bounds).rowcount
     runs = [run_id for (run_id,) in db.execute(OLD_RUNS, bounds).fetchall()]
+    db.execute("DELETE FROM log_undo WHERE done_at < %s OR run_id = ANY(%s)", (before, runs))
     workers = db.execute("DELETE FROM worker WHERE run_id = ANY(%s)", (runs,)).rowcount
     db.execute("DELETE FROM run WHERE run_id = ANY(%s)", (runs,))
     return Deleted(actions, len(runs), workers, max(actions, len(runs)) >= BATCH_ROWS)

@@ -135,7 +135,7 @@ class ForeignKeys:
 def _changes(side: str, operations: Sequence[str]) -> Statement:
     return sql.SQL(
         "SELECT c.seq, c.{} FROM {} c WHERE c.migration_id = %(migration_id)s AND c.version = %(version)s"
-        ' AND c.chunk = ANY(%(chunks)s) AND c.operation = ANY({}::text[])'
+        " AND c.chunk = ANY(%(chunks)s) AND c.operation = ANY({}::text[])"
         " AND NOT EXISTS (SELECT FROM {} x WHERE x.migration_id = c.migration_id AND x.seq = c.seq)"
     ).format(sql.SQL(side), table("change"), list(operations), table("conflict"))
 

@@ -1,0 +1,32 @@
+"""What an actuator reports of an undo from the log: done, and the run is over; or refused, and a person's to take on."""
+
+from . import log_undos
+from .effects import dismiss, finish
+from .entry import Entry
+from .log_undos import LogUndo
+
+
+def log_undone(entry: Entry, undo: LogUndo, rows: int, conflicts: int, seconds: float) -> None:
+    """An actuator took the run back from the log."""
+    m = entry.lock(undo.migration_id)
+    own, rollback = log_undos.end(entry, undo)
+    said = f"{rows:,} rows undone from the log in {seconds:.1f} s, {conflicts:,} conflicts"
+    for action in (own, rollback):
+        if action is not None:
+            entry.move(action, "effective", said)
+    run = entry.run(undo.run_id)
+    if own is not None and run is not None and run.state == "undoing":
+        finish(entry, m, run, "rolled_back")
+        dismiss(entry, m, run)
+
+
+def log_undo_refused(entry: Entry, undo: LogUndo, why: str) -> None:
+    """The rows cannot be taken back from the log, and nothing was touched: a person's to take on."""
+    entry.lock(undo.migration_id)
+    own, rollback = log_undos.end(entry, undo)
+    if own is not None:
+        entry.move(own, "failed", why)
+    if rollback is not None and rollback.state != "held":
+        if rollback.state == "requested":
+            entry.move(rollback, "acknowledged", why)
+        entry.move(rollback, "held", why)

@@ -1,0 +1,18 @@
+-- Recovery: what the targets' journals say could be taken back from the log, and the undos from the log that are due.
+CREATE TABLE recovery (
+    migration_id text PRIMARY KEY,
+    state        text NOT NULL,
+    seen_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TABLE log_undo (
+    cause_id          text PRIMARY KEY,             -- of its action
+    rollback_cause_id text NOT NULL,
+    migration_id      text NOT NULL REFERENCES migration,
+    run_id            text NOT NULL,
+    on_conflict       text NOT NULL,
+    token             bigint NOT NULL DEFAULT 0,    -- of whoever has the lease: an older one may report nothing
+    owner             text,
+    lease_until       timestamptz NOT NULL DEFAULT '-infinity',
+    done_at           timestamptz
+);
+CREATE INDEX log_undo_open ON log_undo (migration_id) WHERE done_at IS NULL;

@@ -1,0 +1,144 @@
+"""The recoverer: what stands armed on the targets, and undos from the log that are due.
+
+Its own thread, for an undo takes minutes. Who it dies with matters to nobody: the next actuator that gets the lease goes on from
+what the target's journal says.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+
+import psycopg
+
+from holdfast_schemas.errors import (
+    HoldfastError,
+    RecoveryTaken,
+    TargetUnreachable,
+    UndoBlocked,
+)
+from holdfast_schemas.identity import MigrationId
+from holdfast_schemas.settings import MigrationSettings, Settings
+
+from .ledger import AWAY, LEASE_SECONDS, Ledger, LogUndo
+from .postgres import journal
+from .postgres.connecting import Connection, connect
+from .postgres.undo.applying import Undone
+from .postgres.undo.resolving import OnConflict
+from .postgres.undo.rolling_back import LogRollback
+
+log = logging.getLogger("holdfast.actuator")
+EVERY_SECONDS = 1.0
+AGAIN_SECONDS = 5.0
+"""After a target that was away, or locks that were held: the lease ends then, and whoever is free goes on."""
+
+
+class _Stopped(Exception):
+    """The service ends: what is committed stays, and another one goes on."""
+
+
+class Recoverer:
+    """Looks at the targets each second, and works at one undo at a time; it and its lease have a connection each."""
+
+    def __init__(self, ledger: Ledger, leasing: Ledger, settings: Settings, wake: threading.Event) -> None:
+        self._ledger = ledger
+        self._leasing = leasing
+        self._settings = settings
+        self._wake = wake
+        self._migrations: dict[MigrationId, MigrationSettings] = {
+            name: one for name, one in settings.migrations.items() if one.target in settings.targets
+        }
+        self._targets: dict[str, Connection] = {}
+        self._away: set[str] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop. Without migrations in the settings there is nothing to do."""
+        while self._migrations and not stop.wait(EVERY_SECONDS):
+            try:
+                self._look()
+                undo = self._ledger.take_log_undo(self._settings.actuator.name, list(self._migrations))
+                if undo is not None:
+                    self._work(undo, stop)
+            except AWAY as error:
+                log.warning("recoveries wait for the ledger: %s", error)
+                self._ledger.close()
+        for db in self._targets.values():
+            db.close()
+        self._ledger.close()
+
+    def _look(self) -> None:
+        """What each target's journal says goes to the ledger, which decides by it."""
+        for migration_id, migration in self._migrations.items():
+            try:
+                found = journal.read(self._target(migration.target), migration_id)
+            except (psycopg.Error, TargetUnreachable) as error:
+                if migration.target not in self._away:
+                    log.warning("target %s: %s", migration.target, error)
+                self._away.add(migration.target)
+                self._targets.pop(migration.target, None)
+                continue
+            self._away.discard(migration.target)
+            if found is not None:
+                self._ledger.recovery_seen(migration_id, found.state)
+
+    def _target(self, name: str) -> Connection:
+        db = self._targets.get(name)
+        if db is None or db.closed:
+            db = self._targets[name] = connect(name, self._dsn(name))
+        return db
+
+    def _dsn(self, target: str) -> str:
+        return self._settings.targets[target].dsn.get_secret_value()
+
+    def _work(self, undo: LogUndo, stop: threading.Event) -> None:
+        extra = {"migration_id": undo.migration_id, "run_id": undo.run_id}
+        log.info("taking %s back from the log", undo.migration_id, extra=extra)
+        try:
+            with self._renewing(undo):
+                done = self._roll_back(undo, stop)
+        except (_Stopped, RecoveryTaken) as why:
+            log.info("%s: another one goes on: %s", undo.migration_id, why, extra=extra)
+            self._ledger.renew_log_undo(undo, 0.0)
+        except (TargetUnreachable, UndoBlocked, psycopg.OperationalError) as error:
+            log.warning("%s: %s; again in %g s", undo.migration_id, error, AGAIN_SECONDS, extra=extra)
+            self._ledger.renew_log_undo(undo, AGAIN_SECONDS)
+        except HoldfastError as refusal:
+            log.error("%s", refusal, extra=extra)
+            self._ledger.log_undo_refused(undo, str(refusal))
+        else:
+            self._ledger.log_undone(undo, done.rows, done.conflicts, done.seconds)
+        self._wake.set()
+
+    def _roll_back(self, undo: LogUndo, stop: threading.Event) -> Undone:
+        def told(says: str) -> None:
+            log.info("%s: %s", undo.migration_id, says, extra={"migration_id": undo.migration_id})
+            if stop.is_set():
+                raise _Stopped("this actuator ends")
+
+        target = self._migrations[undo.migration_id].target
+        on_conflict: OnConflict = "keep"
+        if undo.on_conflict in ("cascade", "force"):
+            on_conflict = "cascade" if undo.on_conflict == "cascade" else "force"
+        return LogRollback(target, self._dsn(target), undo.migration_id, on_conflict).run(told)
+
+    @contextlib.contextmanager
+    def _renewing(self, undo: LogUndo) -> Iterator[None]:
+        """Hold the lease meanwhile. One that is lost is not noticed here: the target's token is what counts."""
+        over = threading.Event()
+
+        def renew() -> None:
+            while not over.wait(LEASE_SECONDS / 3):
+                try:
+                    self._leasing.renew_log_undo(undo)
+                except AWAY as error:
+                    log.warning("the lease on the undo of %s is not renewed: %s", undo.migration_id, error)
+                    self._leasing.close()
+
+        thread = threading.Thread(target=renew, name="recovery-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self._leasing.close()
