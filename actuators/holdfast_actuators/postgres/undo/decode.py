@@ -3,15 +3,14 @@
 After "Logical Replication Message Formats" in PostgreSQL's manual.
 """
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import Enum
 
 from holdfast_schemas.errors import MalformedMessage
 
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+from .message_bytes import MessageBytes
 
 
 class Unchanged(Enum):
@@ -22,6 +21,8 @@ class Unchanged(Enum):
 
 UNCHANGED = Unchanged.UNCHANGED
 Value = str | None | Unchanged
+ANY_VALUE, WHOLE = "ntu", "nt"
+"""The kinds of value: NULL, text, unchanged TOAST. A row that must be known whole has none of the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,75 +119,9 @@ class TypeNamed:
 Message = Begin | Commit | Origin | Relation | Insert | Update | Delete | Truncate | LogicalMessage | TypeNamed
 
 
-class _Reader:
-    """The bytes of one message, from front to end."""
-
-    __slots__ = ("_data", "at")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.at = 0
-
-    def _number(self, format: struct.Struct) -> int:
-        try:
-            (value,) = format.unpack_from(self._data, self.at)
-        except struct.error:
-            raise MalformedMessage(self.at, "it ends within a number") from None
-        self.at += format.size
-        return int(value)
-
-    def int8(self) -> int:
-        return self._number(_INT8)
-
-    def int16(self) -> int:
-        return self._number(_INT16)
-
-    def int32(self) -> int:
-        return self._number(_INT32)
-
-    def oid(self) -> int:
-        return self._number(_OID)
-
-    def int64(self) -> int:
-        return self._number(_INT64)
-
-    def bytes(self, length: int) -> bytes:
-        end = self.at + length
-        if length < 0 or end > len(self._data):
-            raise MalformedMessage(self.at, f"it has no {length} bytes more")
-        found = self._data[self.at : end]
-        self.at = end
-        return found
-
-    def text(self, length: int) -> str:
-        at = self.at
-        try:
-            return self.bytes(length).decode()
-        except UnicodeDecodeError:
-            raise MalformedMessage(at, "a text that is not UTF-8") from None
-
-    def string(self) -> str:
-        end = self._data.find(b"\0", self.at)
-        if end < 0:
-            raise MalformedMessage(self.at, "a string that does not end")
-        found = self.text(end - self.at)
-        self.at = end + 1
-        return found
-
-    def time(self) -> datetime:
-        at = self.at
-        try:
-            return EPOCH + timedelta(microseconds=self.int64())
-        except OverflowError:
-            raise MalformedMessage(at, "a time out of range") from None
-
-
-_INT8, _INT16, _INT32, _OID, _INT64 = (struct.Struct(code) for code in (">B", ">H", ">i", ">I", ">Q"))
-
-
 def decode(data: bytes) -> Message:
     """One message. Raises MalformedMessage, which says where."""
-    reader = _Reader(data)
+    reader = MessageBytes(data)
     kind = chr(reader.int8())
     read = _READERS.get(kind)
     if read is None:
@@ -197,75 +132,79 @@ def decode(data: bytes) -> Message:
     return message
 
 
-def _begin(reader: _Reader) -> Begin:
+def _begin(reader: MessageBytes) -> Begin:
     return Begin(reader.int64(), reader.time(), reader.oid())
 
 
-def _commit(reader: _Reader) -> Commit:
+def _commit(reader: MessageBytes) -> Commit:
     reader.int8(), reader.int64()
     end = reader.int64()
     reader.time()
     return Commit(end)
 
 
-def _origin(reader: _Reader) -> Origin:
+def _origin(reader: MessageBytes) -> Origin:
     reader.int64()
     return Origin(reader.string())
 
 
-def _relation(reader: _Reader) -> Relation:
+def _relation(reader: MessageBytes) -> Relation:
     oid, schema, name, identity = reader.oid(), reader.string(), reader.string(), chr(reader.int8())
     columns = tuple(_column(reader) for _ in range(reader.int16()))
     return Relation(oid, schema or "pg_catalog", name, identity, columns)
 
 
-def _column(reader: _Reader) -> RelationColumn:
+def _column(reader: MessageBytes) -> RelationColumn:
     reader.int8()  # whether it is of the key: with FULL all are
     return RelationColumn(reader.string(), reader.oid(), reader.int32())
 
 
-def _type(reader: _Reader) -> TypeNamed:
+def _type(reader: MessageBytes) -> TypeNamed:
     oid = reader.oid()
     reader.string(), reader.string()
     return TypeNamed(oid)
 
 
-def _insert(reader: _Reader) -> Insert:
+def _insert(reader: MessageBytes) -> Insert:
     oid = reader.oid()
     _expect(reader, "N")
-    return Insert(oid, _tuple(reader))
+    return Insert(oid, _tuple(reader, WHOLE))
 
 
-def _update(reader: _Reader) -> Update:
+def _update(reader: MessageBytes) -> Update:
     oid, marker = reader.oid(), _expect(reader, "NKO")
     old = None
     if marker != "N":
-        found = _tuple(reader)
+        found = _tuple(reader, WHOLE if marker == "O" else ANY_VALUE)
         old = found if marker == "O" else None
         _expect(reader, "N")
-    return Update(oid, old, _tuple(reader))
+    at = reader.at
+    new = _tuple(reader, ANY_VALUE)
+    if old is not None and len(new) != len(old):
+        raise MalformedMessage(at, f"{len(new)} new values to {len(old)} old ones")
+    return Update(oid, old, new)
 
 
-def _delete(reader: _Reader) -> Delete:
+def _delete(reader: MessageBytes) -> Delete:
     oid, marker = reader.oid(), _expect(reader, "KO")
-    found = _tuple(reader)
+    found = _tuple(reader, WHOLE if marker == "O" else ANY_VALUE)
     return Delete(oid, found if marker == "O" else None)
 
 
-def _truncate(reader: _Reader) -> Truncate:
-    count = reader.int32()
+def _truncate(reader: MessageBytes) -> Truncate:
+    count = reader.oid()  # Int32, of which a negative one is as malformed as one that is too high
     reader.int8()
     return Truncate(tuple(reader.oid() for _ in range(count)))
 
 
-def _message(reader: _Reader) -> LogicalMessage:
+def _message(reader: MessageBytes) -> LogicalMessage:
     flags = reader.int8()
     reader.int64()
     prefix = reader.string()
     return LogicalMessage(bool(flags & 1), prefix, reader.bytes(reader.int32()))
 
 
-def _expect(reader: _Reader, allowed: str) -> str:
+def _expect(reader: MessageBytes, allowed: str) -> str:
     at = reader.at
     marker = chr(reader.int8())
     if marker not in allowed:
@@ -273,15 +212,15 @@ def _expect(reader: _Reader, allowed: str) -> str:
     return marker
 
 
-def _tuple(reader: _Reader) -> list[Value]:
+def _tuple(reader: MessageBytes, allowed: str) -> list[Value]:
     values: list[Value] = []
     for _ in range(reader.int16()):
-        kind = _expect(reader, "ntu")
+        kind = _expect(reader, allowed)
         values.append(None if kind == "n" else UNCHANGED if kind == "u" else reader.text(reader.int32()))
     return values
 
 
-_READERS: dict[str, Callable[[_Reader], Message]] = {
+_READERS: dict[str, Callable[[MessageBytes], Message]] = {
     "B": _begin,
     "C": _commit,
     "O": _origin,
