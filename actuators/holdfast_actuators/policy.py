@@ -161,6 +161,8 @@ def _person_overrides(
 def _person_rolls_back(migration: MigrationRow, run: RunRow, request: PersonRequest, log_ready: bool) -> Ruling:
     if run.state == "closed":
         return Ruling("refused", f"the run is closed ({run.outcome}): its watch window is over")
+    if request.method == "log" and not log_ready:
+        return Ruling("refused", f"it is not armed: holdfast arm {migration.migration_id} comes before the first row")
     if run.state == "finished" and not log_ready:
         return Ruling("held", f"the run is {run.outcome}, and not armed: it cannot be taken back from the log")
     if migration.desired == "rollback":

@@ -6,8 +6,10 @@ from typing import Annotated, Literal
 from pydantic import StringConstraints, model_validator
 
 from .identity import MigrationId, RequestId
-from .record import Count, KeptRecord, UtcTime
+from .record import Count, KeptRecord, SchemaVersion, UtcTime
 
+RollbackMethod = Literal["auto", "runner", "log"]
+OnConflict = Literal["keep", "cascade", "force"]
 RequestKind = Literal["pause", "resume", "rollback", "override", "freeze", "unfreeze", "apply_triggers"]
 NEEDS_MIGRATION: frozenset[RequestKind] = frozenset(("pause", "resume", "rollback", "override"))
 NEEDS_EPOCH: frozenset[RequestKind] = frozenset(("resume", "rollback", "override"))
@@ -17,6 +19,7 @@ NEEDS_EPOCH: frozenset[RequestKind] = frozenset(("resume", "rollback", "override
 class PersonRequest(KeptRecord):
     """One request of a person; the ledger answers it with an ActionRecorded whose cause_id is the request_id."""
 
+    schema_version: SchemaVersion = "1.1"
     type: Literal["PersonRequest"] = "PersonRequest"
     request_id: RequestId
     kind: RequestKind
@@ -26,6 +29,10 @@ class PersonRequest(KeptRecord):
     reason: Annotated[str, StringConstraints(min_length=1, max_length=512)]
     until: UtcTime | None = None
     """When an override or a pause ends by itself: so long after the broker wrote it as this is after ``occurred_at``."""
+    method: RollbackMethod = "auto"
+    """Of a rollback: by a worker that can, or from PostgreSQL's log; ``auto`` is the first of these that is possible."""
+    on_conflict: OnConflict = "keep"
+    """Of a rollback from the log: what becomes of values that somebody else wrote since."""
     rules: Annotated[str, StringConstraints(max_length=200_000)] | None = None
     """A RuleSet as JSON text, for apply_triggers."""
     occurred_at: UtcTime

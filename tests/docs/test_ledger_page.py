@@ -30,11 +30,11 @@ def test_every_other_table_of_the_scripts_is_named() -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        errors.LedgerBehind("holdfast", ["005_…"]),
-        errors.LedgerTooNew("holdfast", "006_…", "005_…"),
-        errors.LedgerMigrationFailed("005_…", "holdfast", "…"),
+        errors.LedgerBehind("holdfast", ["006_…"]),
+        errors.LedgerTooNew("holdfast", "007_…", "006_…"),
+        errors.LedgerMigrationFailed("006_…", "holdfast", "…"),
         errors.LedgerRightsMissing("holdfast", "…", "…"),
-        errors.LedgerSchemaChanged("005_…", "holdfast"),
+        errors.LedgerSchemaChanged("006_…", "holdfast"),
     ],
     ids=lambda refusal: type(refusal).__name__,
 )

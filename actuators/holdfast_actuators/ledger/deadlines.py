@@ -71,6 +71,8 @@ def _live(entry: Entry, m: MigrationRow, run: RunRow) -> int:
 
 def _fence_the_silent(entry: Entry, m: MigrationRow, rollback: ActionRow) -> None:
     """Protocol 14's last step: who does not stop when asked is stopped by the fence, with which an undo from the log begins."""
+    if log_undos.asked(entry, rollback).method == "runner":
+        return
     if m.undo_by is None and log_undos.ready(entry, m.migration_id) and not log_undos.under_way(entry, m.run_id):
         log_undos.begin(entry, rollback, m)
 

@@ -85,7 +85,8 @@ def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: l
     """
     heard = entry.settings.worker_heard_seconds
     able = [w for w in workers if w.can_undo and w.live(entry.now, heard) and w.worker_id != m.undo_by]
-    if not able and log_undos.ready(entry, m.migration_id):
+    method = log_undos.asked(entry, rollback).method
+    if method == "log" or (method == "auto" and not able and log_undos.ready(entry, m.migration_id)):
         take_up(entry, rollback, "armed: it is taken back from the log")
         log_undos.begin(entry, rollback, m)
         return

@@ -49,7 +49,25 @@ def under_way(entry: Entry, run_id: str | None) -> bool:
     return row is not None
 
 
-def begin(entry: Entry, rollback: ActionRow, m: MigrationRow, on_conflict: str = "keep") -> None:
+@dataclass(frozen=True)
+class Asked:
+    """How a rollback is to be done: a person may choose, a trigger's is ``auto`` and ``keep``."""
+
+    method: str
+    on_conflict: str
+
+
+def asked(entry: Entry, rollback: ActionRow) -> Asked:
+    """What was asked for with this rollback."""
+    row = entry.db.execute(
+        "SELECT coalesce(body->>'method', 'auto'), coalesce(body->>'on_conflict', 'keep') FROM action WHERE cause_id = %s",
+        (rollback.cause_id,),
+    ).fetchone()
+    assert row is not None
+    return Asked(*row)
+
+
+def begin(entry: Entry, rollback: ActionRow, m: MigrationRow) -> None:
     """Owe the undo of the run that is current. A higher undo token: no worker takes it back beside us."""
     token = m.undo_token + 1
     epoch = entry.desire(m, "rollback", m.set_by, m.reason, undo_by=None, undo_token=token)
@@ -61,7 +79,7 @@ def begin(entry: Entry, rollback: ActionRow, m: MigrationRow, on_conflict: str =
     )  # fmt: skip
     entry.db.execute(
         "INSERT INTO log_undo (cause_id, rollback_cause_id, migration_id, run_id, on_conflict) VALUES (%s, %s, %s, %s, %s)",
-        (cause_id, rollback.cause_id, m.migration_id, m.run_id, on_conflict),
+        (cause_id, rollback.cause_id, m.migration_id, m.run_id, asked(entry, rollback).on_conflict),
     )
 
 

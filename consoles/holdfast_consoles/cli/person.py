@@ -2,14 +2,14 @@
 
 import sys
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from holdfast_schemas.errors import ReferenceInvalid, UnknownMigration
 from holdfast_schemas.identity import new_id
 from holdfast_schemas.record import now
-from holdfast_schemas.requests import NEEDS_EPOCH, PersonRequest, RequestKind
+from holdfast_schemas.requests import NEEDS_EPOCH, OnConflict, PersonRequest, RequestKind, RollbackMethod
 from holdfast_schemas.settings import Settings
 from holdfast_schemas.transport.security import KafkaSettings
 
@@ -18,6 +18,7 @@ from .choices import Actor, Json, Reason, Wait, duration, this_person
 from .completing import migration_ids
 from .figures import print_json
 from .migration_reference import Reference, parse
+from .recovery import show_dry_run
 from .situation import situation
 from .status import print_situation
 
@@ -61,9 +62,31 @@ def resume(
     _ask("unfreeze" if everything else "resume", which, everything, reason, actor, None, wait, as_json)
 
 
-def rollback(which: Which, reason: Reason, actor: Actor = None, wait: Wait = 10.0, as_json: Json = False) -> None:
+def rollback(
+    which: Which,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept in the audit trail.")] = None,
+    method: Annotated[
+        RollbackMethod, typer.Option(help="runner: a worker that can; log: from PostgreSQL's log; auto: the first possible.")
+    ] = "auto",
+    on_conflict: Annotated[
+        OnConflict,
+        typer.Option(
+            help="From the log, where somebody else wrote since: keep their values, force the old ones of what the migration"
+            " wrote, or cascade: the whole row as it was."
+        ),
+    ] = "keep",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be taken back from the log; changes nothing.")
+    ] = False,
+    actor: Actor = None, wait: Wait = 10.0, as_json: Json = False,
+) -> None:  # fmt: skip
     """Stop a migration and take the whole run back. From the state that you saw: ID#EPOCH."""
-    _ask("rollback", which, False, reason, actor, None, wait, as_json)
+    if dry_run:
+        show_dry_run(parse(which).migration_id, as_json)
+        return
+    if reason is None:
+        raise typer.BadParameter("say why; it is kept in the audit trail", param_hint="--reason")
+    _ask("rollback", which, False, reason, actor, None, wait, as_json, method=method, on_conflict=on_conflict)
 
 
 def override(
@@ -81,7 +104,7 @@ def override(
 
 def _ask(
     kind: RequestKind, which: str | None, everything: bool, reason: str, actor: str | None, until: float | None,
-    wait: float, as_json: bool,
+    wait: float, as_json: bool, **also: Any,
 ) -> None:  # fmt: skip
     if everything == (which is not None):
         raise typer.BadParameter("name one migration, or say --all", param_hint="ID")
@@ -97,6 +120,7 @@ def _ask(
         reason=reason,
         until=None if until is None else asked_at + timedelta(seconds=until),
         occurred_at=asked_at,
+        **also,
     )
     answer = answered(kafka, request, wait)
     if as_json:

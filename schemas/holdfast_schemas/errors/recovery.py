@@ -45,6 +45,19 @@ class RecoveryTaken(Refused):
 
 
 @dataclass
+class MigrationNotConfigured(NotFound):
+    """The settings do not say what the migration touches."""
+
+    migration_id: str
+
+    def __str__(self) -> str:
+        return (
+            f"settings do not know {self.migration_id}: write [migrations.{self.migration_id}] with target, tables and role"
+            " in holdfast.toml (docs/settings.md)"
+        )
+
+
+@dataclass
 class TableMissing(NotFound):
     """The target has no such table."""
 

@@ -95,6 +95,10 @@ class Sorting:
                 else:
                     yield from self._change(message)
 
+    def table_of(self, change: Row) -> str:
+        """The table that a change's row is of."""
+        return self._versions[int(str(change[2])) - 1].table
+
     def relation_rows(self) -> Iterator[Row]:
         """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version seen."""
         for version in self._versions:
