@@ -68,6 +68,7 @@ from .runners import (
     RunStopped,
 )
 from .samplers import SampleFailed, TargetUnknown
+from .slots import SlotInUse, SlotLost
 from .states import ForeignLog, LogRecreated, StateTooNew
 from .tree import HoldfastError, NoAcknowledgement, NotFound, Refused, Unreachable, Unusable
 
@@ -127,6 +128,8 @@ __all__ = [
     "ServerNotReady",
     "SettingsInvalid",
     "SettingsUnreadable",
+    "SlotInUse",
+    "SlotLost",
     "SlotUnreadable",
     "StateTooNew",
     "TableMissing",

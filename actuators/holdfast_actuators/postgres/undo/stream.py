@@ -7,23 +7,43 @@ rows).
 import select
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
-from psycopg import pq, sql
+from psycopg import OperationalError, pq, sql
 from psycopg.conninfo import make_conninfo
-from psycopg.pq.abc import PGconn
+from psycopg.pq.abc import PGconn, PGresult
 
-from holdfast_schemas.errors import SlotUnreadable, TargetUnreachable
+from holdfast_schemas.errors import SlotInUse, SlotLost, SlotUnreadable, TargetUnreachable
 from holdfast_schemas.identity import TargetName
 
 from ..connecting import canonical_dsn
 
 STATUS_SECONDS = 5.0
 """How often the server hears that we live; it gives up after wal_sender_timeout (60 s)."""
-WAL_DATA, KEEPALIVE, HEADER_BYTES = ord("w"), ord("k"), 25
-BEGIN = ord("B")
+IN_USE_SECONDS = 15.0
+"""How long a slot may still be somebody else's: the server notices a moment later that a reader died."""
+AGAIN_SECONDS = 0.1
+END_SECONDS = 2.0
+"""How long the server may take to stop sending; a large transaction it sends to its end."""
+CONNECTION = {
+    "replication": "database",
+    "client_encoding": "UTF8",
+    "keepalives_idle": "15",
+    "keepalives_interval": "5",
+    "keepalives_count": "6",
+}
+"""Texts are UTF-8 whatever the database's encoding. A server that vanished is noticed within 45 s, not two hours."""
+WAL_DATA, KEEPALIVE, BEGIN = ord("w"), ord("k"), ord("B")
+WAL_HEADER_BYTES = 25
+KEEPALIVE_LAYOUT = struct.Struct(">xQqB")
+"""Up to where the server read its log, its clock, whether it wants an answer at once."""
 STATUS = struct.pack(">cQQQqB", b"r", 0, 0, 0, 0, 0)
 """Nothing written, nothing flushed, nothing applied: no position is ever confirmed."""
+OBJECT_IN_USE = "55006"
+LOST = frozenset({"55000", "42704", "58P01"})
+"""Invalidated (object_not_in_prerequisite_state), dropped (undefined_object), its WAL removed (undefined_file)."""
+OPERATOR_INTERVENTION = "57P"
+"""The class of an end that somebody ordered for the server or this session."""
 
 
 def lsn_number(lsn: str) -> int:
@@ -32,29 +52,45 @@ def lsn_number(lsn: str) -> int:
     return int(high, 16) << 32 | int(low, 16)
 
 
-def peek(target: TargetName, dsn: str, slot: str, publication: str, until_lsn: str) -> Iterator[bytes]:
-    """Every pgoutput message of the transactions that committed up to ``until_lsn``, in the order of their commits.
+def peek(target: TargetName, dsn: str, slot: str, publication: str, until_lsn: str) -> Generator[bytes, None, None]:
+    """Every pgoutput message of the transactions whose commits stand before ``until_lsn``, in the order of their commits.
 
-    Raises TargetUnreachable, SlotUnreadable.
+    Close it when you do not read to the end: the slot is yours until then.
+
+    Raises SlotInUse, SlotLost, SlotUnreadable; TargetUnreachable too when the server goes away in between.
     """
-    end = lsn_number(until_lsn)
-    connection = pq.PGconn.connect(make_conninfo(canonical_dsn(dsn), replication="database").encode())
+    connection = pq.PGconn.connect(make_conninfo(canonical_dsn(dsn), **CONNECTION).encode())
     try:
         if connection.status != pq.ConnStatus.OK:
             raise TargetUnreachable(target, _words(connection.error_message))
         _start(connection, slot, publication)
-        yield from _messages(connection, slot, end)
+        yield from _messages(connection, slot, lsn_number(until_lsn))
+    except OperationalError as error:  # of libpq's calls: reading, sending
+        raise TargetUnreachable(target, " ".join(str(error).split())) from None
+    except _Gone as gone:
+        raise TargetUnreachable(target, str(gone)) from None
     finally:
+        _end(connection)
         connection.finish()
+
+
+class _Gone(Exception):
+    """The connection ended, and nobody said that the slot was the reason."""
 
 
 def _start(connection: PGconn, slot: str, publication: str) -> None:
     statement = sql.SQL(
         "START_REPLICATION SLOT {} LOGICAL 0/0 (proto_version '1', publication_names {}, messages 'true')"
     ).format(sql.Identifier(slot), f'"{publication}"')
-    result = connection.exec_(statement.as_bytes(None))
-    if result.status != pq.ExecStatus.COPY_BOTH:
-        raise SlotUnreadable(slot, _words(result.error_message))
+    deadline = time.monotonic() + IN_USE_SECONDS
+    while True:
+        result = connection.exec_(statement.as_bytes(None))
+        if result.status == pq.ExecStatus.COPY_BOTH:
+            return
+        refused = _refusal(connection, slot, result, lost=LOST)
+        if not isinstance(refused, SlotInUse) or time.monotonic() > deadline:
+            raise refused
+        time.sleep(AGAIN_SECONDS)
 
 
 def _messages(connection: PGconn, slot: str, end: int) -> Iterator[bytes]:
@@ -62,30 +98,64 @@ def _messages(connection: PGconn, slot: str, end: int) -> Iterator[bytes]:
     while True:
         length, data = connection.get_copy_data(1)
         if length < 0:
-            detail = connection.get_result()
-            raise SlotUnreadable(slot, _words(detail.error_message if detail else connection.error_message))
-        if time.monotonic() - told > STATUS_SECONDS:
-            _tell(connection)
-            told = time.monotonic()
+            raise _refusal(connection, slot, connection.get_result())
+        answer = time.monotonic() - told > STATUS_SECONDS
         if length == 0:
-            select.select([connection.socket], [], [], STATUS_SECONDS)
-            connection.consume_input()
-            continue
-        if data[0] == WAL_DATA:
-            message = bytes(data[HEADER_BYTES:])
-            if message[0] == BEGIN and struct.unpack_from(">Q", message, 1)[0] > end:
+            _wait(connection, STATUS_SECONDS)
+        elif data[0] == WAL_DATA:
+            message = bytes(data[WAL_HEADER_BYTES:])
+            if message[0] == BEGIN and int.from_bytes(message[1:9]) >= end:
                 return
             yield message
         elif data[0] == KEEPALIVE:
-            (sent,) = struct.unpack_from(">Q", data, 1)
+            sent, _, wanted = KEEPALIVE_LAYOUT.unpack_from(data)
             if sent >= end:
                 return
-            _tell(connection)
+            answer |= bool(wanted)  # not unasked: to that it would answer in turn, and so on without a pause
+        if answer:
+            connection.put_copy_data(STATUS)
+            connection.flush()
+            told = time.monotonic()
 
 
-def _tell(connection: PGconn) -> None:
-    connection.put_copy_data(STATUS)
-    connection.flush()
+def _end(connection: PGconn) -> None:
+    """Say that this is the end, and wait until the server let go of the slot: whoever comes next may drop it at once."""
+    deadline = time.monotonic() + END_SECONDS
+    try:
+        if connection.transaction_status != pq.TransactionStatus.ACTIVE:
+            return  # it never began, or the server ended it
+        connection.put_copy_end()
+        connection.flush()
+        while time.monotonic() < deadline:
+            length, _ = connection.get_copy_data(1)
+            if length < 0:
+                while connection.get_result() is not None:
+                    pass
+                return
+            if length == 0:
+                _wait(connection, deadline - time.monotonic())
+    except OperationalError:
+        pass  # it is gone, and holds nothing
+
+
+def _wait(connection: PGconn, seconds: float) -> None:
+    socket = select.poll()  # not select(), which knows no descriptor above 1023
+    socket.register(connection.socket, select.POLLIN)
+    socket.poll(max(0.0, seconds) * 1000)
+    connection.consume_input()
+
+
+def _refusal(
+    connection: PGconn, slot: str, result: PGresult | None, lost: frozenset[str] = frozenset()
+) -> SlotUnreadable | _Gone:
+    words = _words(result.error_message if result else connection.error_message)
+    state = (result.error_field(pq.DiagnosticField.SQLSTATE) if result else None) or b""
+    code = state.decode()
+    if connection.status != pq.ConnStatus.OK or not code or code.startswith(OPERATOR_INTERVENTION):
+        return _Gone(words)
+    if code == OBJECT_IN_USE:
+        return SlotInUse(slot, words)
+    return SlotLost(slot, words) if code in lost else SlotUnreadable(slot, words)
 
 
 def _words(message: bytes) -> str:
