@@ -21,10 +21,9 @@ from .stage import HOLDFAST, Stage, stage
 from .story import Reader, Story
 
 ROWS_MIN = 20_000
-DEFAULT_RUNNER = "holdfast_consoles.demo.runner"
 OUTCOMES = {"completed": "completed", "rolled_back": "rolled_back", "lost": "lost", "refused": "refused"}
 
-ScenarioName = Literal["errors", "healthy", "slow", "stall", "guard-lost", "sharded", "takeover"]
+ScenarioName = Literal["errors", "healthy", "slow", "stall", "guard-lost", "sharded", "takeover", "undo"]
 SCENARIO_HELP = " ".join(f"{name}: {scenario.summary}." for name, scenario in SCENARIOS.items())
 
 
@@ -39,7 +38,10 @@ def demo(
             show_default="inprocess; kafka for what needs a real one",
         ),
     ] = None,
-    runner: Annotated[str, typer.Option(help="The runner's module; it is started with python -m.")] = DEFAULT_RUNNER,
+    runner: Annotated[
+        str | None,
+        typer.Option(help="The runner's module; it is started with python -m.", show_default="the scenario's"),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write what happened as JSON.")] = None,
     keep: Annotated[bool, typer.Option(help="Keep the folder with every log.")] = False,
 ) -> None:
@@ -75,12 +77,19 @@ def demo(
         raise typer.Exit(1)
 
 
-def _play(folder: Path, report: Report, live: Live, runner: str) -> None:
+def _play(folder: Path, report: Report, live: Live, runner: str | None) -> None:
     scenario = SCENARIOS[report.scenario]
     live.say(f"scenario {report.scenario}, {report.rows:,} rows, seed {report.seed}, broker {report.broker}")
     for section, values in scenario.settings.items():
         live.say(f"shortened for the demo: [{section}] " + ", ".join(f"{k} = {v:g}" for k, v in values.items()))
-    with stage(report.broker, folder, live.say, actuators=scenario.actuators, settings=scenario.settings) as on:
+    with stage(
+        report.broker,
+        folder,
+        live.say,
+        actuators=scenario.actuators,
+        settings=scenario.settings,
+        migrations=scenario.migrations,
+    ) as on:
         live.say(f"making the table `orders` with {report.rows:,} rows")
         orders.create(on.app_dsn, report.rows, report.seed, healthy=not scenario.bad_rows, parts=scenario.shards)
         story = Story(orders.MIGRATION_ID)
@@ -89,7 +98,7 @@ def _play(folder: Path, report: Report, live: Live, runner: str) -> None:
             journal.touch()
             application = on.start_module("application", on.app_dsn, str(journal), str(report.seed))
             batch_rows = max(1, report.rows // scenario.batches)
-            play = Play(on, story, reader, live, report, journal, runner, batch_rows, application)
+            play = Play(on, story, reader, live, report, journal, runner or scenario.runner, batch_rows, application)
             try:
                 scenario.play(play)
             finally:

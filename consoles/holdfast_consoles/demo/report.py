@@ -46,6 +46,10 @@ class Report:
     rows_not_restored: int = 0
     application_writes: int = 0
     application_writes_lost: int = 0
+    rows_undone: int = 0
+    """By the actuator, from PostgreSQL's log."""
+    undo_seconds: float = 0.0
+    conflicts: int = 0
     events: int = 0
     wall_seconds: float = 0.0
 

@@ -84,10 +84,11 @@ def stage(
     *,
     actuators: int = 1,
     settings: Mapping[str, Mapping[str, float]] | None = None,
+    migrations: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Iterator[Stage]:
     """Everything up, until the with statement ends; then everything down again, whatever happened.
 
-    ``settings`` are sections of holdfast.toml laid over the demo's own.
+    ``settings`` are sections of holdfast.toml laid over the demo's own; ``migrations`` its sections ``[migrations.ID]``.
     """
     with contextlib.ExitStack() as servers:
         with ThreadPoolExecutor() as starting:
@@ -107,7 +108,7 @@ def stage(
             _database(future.result(), name) for future, name in zip(databases, ("app", "ledger"), strict=True)
         )
         config = folder / "holdfast.toml"
-        config.write_text(_toml(kafka, app, ledger, settings or {}))
+        config.write_text(_toml(kafka, app, ledger, settings or {}, migrations or {}))
         config.chmod(0o600)
         children = servers.enter_context(contextlib.ExitStack())
         built = Stage(folder, config, kafka, app, ledger, databases[1].result(), children)
@@ -152,7 +153,13 @@ def _delete_topics(kafka: KafkaSettings) -> None:
         deleted.result(15)
 
 
-def _toml(kafka: KafkaSettings, app_dsn: str, ledger_dsn: str, shortened: Mapping[str, Mapping[str, float]]) -> str:
+def _toml(
+    kafka: KafkaSettings,
+    app_dsn: str,
+    ledger_dsn: str,
+    shortened: Mapping[str, Mapping[str, float]],
+    migrations: Mapping[str, Mapping[str, object]],
+) -> str:
     sections: dict[str, dict[str, object]] = {
         "kafka": {
             "bootstrap_servers": kafka.bootstrap_servers,
@@ -164,11 +171,12 @@ def _toml(kafka: KafkaSettings, app_dsn: str, ledger_dsn: str, shortened: Mappin
         "actuator": {"name": "demo-actuator", "web_port": 0},
         "ledger": {"dsn": ledger_dsn},
         "targets.app": {"dsn": app_dsn},
+        **{f"migrations.{name}": dict(migration) for name, migration in migrations.items()},
     }
     lines = ["# The demo's settings: the file that every process of it reads.", 'environment = "demo"']
     for name in sections | dict(shortened):
         lines += ["", f"[{name}]"]
-        # A JSON string, number or boolean is one of TOML too.
+        # A JSON string, number, boolean or array of these is one of TOML too.
         lines += [
             f"{key} = {json.dumps(value)}"
             for key, value in {**sections.get(name, {}), **shortened.get(name, {})}.items()

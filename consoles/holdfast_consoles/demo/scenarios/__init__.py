@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from . import guard_lost, sharded, takeover
+from . import guard_lost, sharded, takeover, undo
 from .errors import errors
 from .healthy import healthy
 from .play import Play
@@ -25,6 +25,10 @@ class Scenario:
     real_kafka: bool = False
     """The in-process broker has no second member of a group and forgets all when it ends."""
     actuators: int = 1
+    runner: str = "holdfast_consoles.demo.runner"
+    """The module of its runner."""
+    migrations: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Sections ``[migrations.ID]``: what is protected."""
     settings: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Sections of holdfast.toml that it shortens, and says so."""
 
@@ -59,5 +63,11 @@ SCENARIOS = {
         real_kafka=True,
         actuators=2,
         settings=takeover.SHORTENED,
+    ),
+    "undo": Scenario(
+        undo.undo,
+        "a runner without an undo is killed half-way; the actuator takes its rows back from PostgreSQL's log",
+        runner="holdfast_consoles.demo.careless_runner",
+        migrations=undo.MIGRATIONS,
     ),
 }

@@ -112,11 +112,11 @@ class Play:
         mark, style = ("ok    ", "green") if check.passed else ("FAILED", "bold red")
         self.live.say(f"{mark} {check.name} ({check.detail})", style)
 
-    def operator(self, verb: str, epoch: int, reason: str) -> ChildProcess:
+    def operator(self, verb: str, epoch: int, reason: str, *options: str) -> ChildProcess:
         """A person types this about the migration as they saw it at ``epoch``; the command goes on by itself."""
         reference = f"{self.story.migration_id}#{epoch}"
         self.live.say(f"the operator types: holdfast {verb} {reference}")
-        argv = [*HOLDFAST, verb, reference, "--actor", "demo-operator", "--reason", reason]
+        argv = [*HOLDFAST, verb, reference, "--actor", "demo-operator", "--reason", reason, *options]
         return self.stage.start(f"{verb}-{epoch}", argv)
 
     def answered(self, command: ChildProcess) -> None:
