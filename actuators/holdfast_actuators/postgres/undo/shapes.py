@@ -77,13 +77,16 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
     keys = key_columns(db, oids)
     shapes = {}
     for version, oid, schema_name, table_name, columns in rows:
+        key = set(keys.get(oid, ()))
+        if not key <= {column["name"] for column in columns}:
+            key = set()  # a column of it came later: the others alone may be those of several rows
         found = tuple(
             Column(
                 column["name"],
                 position,
                 column["type_oid"],
                 *live.get((oid, column["name"]), (None, None, False)),
-                key=column["name"] in keys.get(oid, ()),
+                key=column["name"] in key,
             )
             for position, column in enumerate(columns, 1)
         )

@@ -12,6 +12,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from holdfast_schemas.errors import MalformedMessage
+
 from .decode import (
     UNCHANGED,
     Begin,
@@ -29,6 +31,10 @@ from .decode import (
 MESSAGE_PREFIX = "holdfast"
 MAX_ROWS = 50_000
 """Of a chunk: what one transaction of the undo takes back, and holds locks for."""
+MAX_ROWS_WITHOUT_KEY = 1_000
+"""The same where each row is searched by all its values, one after the other."""
+MAX_HAZARDS = 10_000
+"""So many are told apart; of what comes after, only the number is known."""
 Row = tuple[object, ...]
 Key = tuple[Value, ...]
 
@@ -49,7 +55,7 @@ class _Version:
     number: int
     relation: Relation
     key: tuple[int, ...]
-    """Places of the key's columns; of all where the table has no key."""
+    """Places of the key's columns; empty where the table has no key, or one with a column that came later."""
 
     @property
     def table(self) -> str:
@@ -57,13 +63,18 @@ class _Version:
 
 
 class Sorting:
-    """Feed it a slot's messages in order. ``keys``: each table's key columns, as the undo will find rows by."""
+    """Feed it a slot's messages in order. ``keys``: each table's key columns, as the undo will find rows by.
+
+    A chunk is one version of one table and one operation, and no key stands in it twice: the undo takes it back at once.
+    A table without a key is taken back row by row, so that its rows may come twice.
+    """
 
     def __init__(self, origins: Sequence[str], nonce: str, keys: Mapping[int, tuple[str, ...]]) -> None:
         self.rows = 0
         self.chunk = 0
         self.foreign_rows = 0
         self.unchanged_rows = 0
+        self.further_hazards = 0
         self.hazards: dict[tuple[str, int, str], Hazard] = {}
         self._origins = frozenset(origins)
         self._nonce = nonce
@@ -73,6 +84,7 @@ class Sorting:
         self._begin: Begin | None = None
         self._own = False
         self._filling: tuple[int, str] | None = None
+        self._rows_in_chunk = 0
         self._identities: set[Key] = set()
 
     def feed(self, message: Message) -> Iterator[Row]:
@@ -88,7 +100,7 @@ class Sorting:
                 self._reported(content)
             case Truncate(oids) if self._own:
                 for oid in oids:
-                    self._hazard("truncate", self._newest[oid].table, "its rows are not in the log")
+                    self._hazard("truncate", self._known(oid).table, "its rows are not in the log")
             case Insert() | Update() | Delete():
                 if not self._own:
                     self.foreign_rows += 1
@@ -126,19 +138,26 @@ class Sorting:
             return
         names = self._keys.get(relation.table_oid, ())
         places = tuple(i for i, column in enumerate(relation.columns) if column.name in names)
-        key = places if len(places) == len(names) and names else tuple(range(len(relation.columns)))
-        version = _Version(len(self._versions) + 1, relation, key)
+        version = _Version(len(self._versions) + 1, relation, places if len(places) == len(names) else ())
         self._versions.append(version)
         self._newest[relation.table_oid] = version
 
+    def _known(self, table_oid: int) -> _Version:
+        version = self._newest.get(table_oid)
+        if version is None:
+            raise MalformedMessage(1, f"it is of table {table_oid}, which was not described before")
+        return version
+
     def _change(self, message: Insert | Update | Delete) -> Iterator[Row]:
-        version = self._newest[message.table_oid]
+        version = self._known(message.table_oid)
         old = None if isinstance(message, Insert) else message.old
         if old is None and not isinstance(message, Insert):
             identity = version.relation.replica_identity
             self._hazard("no_old_row", version.table, f"replica identity {identity}: the old row is not in the log")
             return
         new = None if isinstance(message, Delete) else _filled(message.new, old)
+        if len(new or old or ()) != len(version.relation.columns):
+            raise MalformedMessage(1, f"{len(new or old or ())} values of {version.table}, described otherwise")
         if new == old:
             self.unchanged_rows += 1
             return
@@ -150,23 +169,26 @@ class Sorting:
 
     def _chunk(self, version: _Version, operation: str, old: list[Value] | None, new: list[Value] | None) -> int:
         before, after = _identity(version, old), _identity(version, new)
+        # Alone: the key that it leaves, or takes, may be that of another row in the same chunk.
+        rekeyed = operation == "U" and before != after
         identity = before if after is None else after
-        assert identity is not None
-        rekeyed = (
-            operation == "U" and before != after
-        )  # alone: the key that it leaves may be another row's in the same chunk
-        full = len(self._identities) >= MAX_ROWS
-        if self._filling != (version.number, operation) or identity in self._identities or full or rekeyed:
+        twice = bool(version.key) and identity in self._identities
+        full = self._rows_in_chunk >= (MAX_ROWS if version.key else MAX_ROWS_WITHOUT_KEY)
+        if self._filling != (version.number, operation) or twice or full or rekeyed:
             self.chunk += 1
+            self._rows_in_chunk = 0
             self._identities.clear()
         self._filling = None if rekeyed else (version.number, operation)
-        self._identities.add(identity)
+        self._rows_in_chunk += 1
+        if identity:
+            self._identities.add(identity)
         return self.chunk
 
     def _reported(self, content: bytes) -> None:
         try:
-            report: Any = json.loads(content)
-        except ValueError:
+            # Names are in the encoding of the database; a name that reads a bit wrong is better than none.
+            report: Any = json.loads(content.decode(errors="replace"))
+        except (ValueError, RecursionError):
             return  # whoever may emit messages may write any
         if isinstance(report, dict) and report.get("nonce") == self._nonce:
             self._hazard(
@@ -176,11 +198,14 @@ class Sorting:
     def _hazard(self, kind: str, table: str, detail: str) -> None:
         assert self._begin is not None
         key = (kind, self._begin.xid, table)
+        if len(self.hazards) >= MAX_HAZARDS and key not in self.hazards:
+            self.further_hazards += 1
+            return
         self.hazards.setdefault(key, Hazard(kind, self._begin.xid, self._begin.committed_at, table, detail))
 
 
 def _identity(version: _Version, row: list[Value] | None) -> Key | None:
-    return None if row is None else tuple(row[place] for place in version.key)
+    return None if row is None else tuple([row[place] for place in version.key])
 
 
 def _filled(new: list[Value], old: list[Value] | None) -> list[Value]:
