@@ -5,10 +5,12 @@ A crash leaves the journal and the slot as they were, and a repetition reads the
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from psycopg import sql
 
+from holdfast_schemas.errors import UndoRefused
 from holdfast_schemas.identity import MigrationId, TargetName
 
 from .. import journal
@@ -17,6 +19,7 @@ from ..disarming import saved_tables
 from ..keys import key_columns
 from ..tables import read_tables
 from .decode import decode
+from .gaps import gaps
 from .sorting import Sorting
 from .stream import peek
 
@@ -28,31 +31,42 @@ COPIED_TYPES = ["text", "int8", "int4", "int4", "int8", "text", "text[]", "text[
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """``rows`` of the migration's in ``chunks``; ``foreign_rows`` are others'; ``hazards`` no row undo takes back."""
+    """``rows`` of the migration's in ``chunks``; ``hazards`` no row undo takes back. What there is nothing to do for:
+    ``foreign_rows`` are others', ``unchanged_rows`` the migration wrote as they were."""
 
     rows: int
     chunks: int
     hazards: int
     foreign_rows: int
+    unchanged_rows: int
     seconds: float
 
 
 def capture(db: Connection, target: TargetName, dsn: str, migration_id: MigrationId, token: int) -> Captured:
-    """Capture a fenced migration. Raises RecoveryMoved, RecoveryTaken, TargetUnreachable, SlotUnreadable."""
+    """Capture a fenced migration; when it fails, journal and slot are as before.
+
+    Raises RecoveryMoved, RecoveryTaken, TargetUnreachable, SlotInUse, SlotLost, SlotUnreadable, MalformedMessage, and UndoRefused
+    where the log cannot hold all of it.
+    """
     began = time.monotonic()
     with db.transaction():
+        db.execute("SET LOCAL statement_timeout = 0")  # one COPY takes as long as there are rows
         recovery = journal.lock(db, migration_id, "fenced", token=token)
         assert recovery.fence_lsn is not None
+        if missing := gaps(db, recovery):
+            raise UndoRefused(migration_id, missing)
         journal.forget(db, migration_id, "change", "relation", "hazard", "conflict")
         names = [table.name for table in saved_tables(db, migration_id)]
         keys = key_columns(db, [table.table_oid for table in read_tables(db, names)])
         sorting = Sorting(recovery.origins, recovery.nonce, keys)
-        _copy(db, migration_id, sorting, peek(target, dsn, recovery.slot, recovery.publication, recovery.fence_lsn))
+        with closing(peek(target, dsn, recovery.slot, recovery.publication, recovery.fence_lsn)) as messages:
+            _copy(db, migration_id, sorting, messages)
         _insert(db, "relation", ([migration_id, *row] for row in sorting.relation_rows()))
         _insert(db, "hazard", ([migration_id, *row] for row in sorting.hazard_rows()))
         journal.move(db, migration_id, "captured", chunks=sorting.chunk, next_chunk=sorting.chunk)
     seconds = time.monotonic() - began
-    return Captured(sorting.rows, sorting.chunk, len(sorting.hazards), sorting.foreign_rows, seconds)
+    hazards = len(sorting.hazards) + sorting.further_hazards
+    return Captured(sorting.rows, sorting.chunk, hazards, sorting.foreign_rows, sorting.unchanged_rows, seconds)
 
 
 def _copy(db: Connection, migration_id: MigrationId, sorting: Sorting, messages: Iterator[bytes]) -> None:
