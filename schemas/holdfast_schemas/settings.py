@@ -165,7 +165,7 @@ class MigrationSettings(Section):
     @classmethod
     def _are_qualified_once(cls, tables: tuple[str, ...]) -> tuple[str, ...]:
         for name in tables:
-            if not re.fullmatch(r'("[^"]+"|[^".\s]+)\.("[^"]+"|[^".\s]+)', name):
+            if not re.fullmatch(r'("([^"]|"")+"|[^".\s]+)\.("([^"]|"")+"|[^".\s]+)', name):
                 raise ValueError(
                     'allowed are names with their schema, as SQL writes them: public.orders, "Sales"."Order"'
                 )

@@ -14,7 +14,7 @@ from holdfast_schemas.identity import MigrationId
 
 from ..connecting import Connection, Statement
 from ..journal import table
-from .shapes import Shape
+from .shapes import Shape, escaped, identifier
 
 CONSTRAINTS = """
     WITH RECURSIVE top (oid, root, parent) AS (
@@ -99,7 +99,7 @@ class ForeignKeys:
     def _lock_parents(self, db: Connection, shape: Shape, key: ForeignKey, chunks: Sequence[int]) -> None:
         """As the server's own check does: else the application could delete a parent that our child comes back to."""
         statement = sql.SQL("SELECT FROM {} p WHERE EXISTS (SELECT FROM ({}) j WHERE {}) FOR KEY SHARE").format(
-            sql.SQL(key.parent),
+            escaped(key.parent),
             _changes("old", ("U", "D")),
             _same(shape, "p", key.parent_columns, key.child_columns, "old"),
         )
@@ -112,9 +112,9 @@ class ForeignKeys:
             "SELECT j.seq FROM ({}) j WHERE NOT EXISTS (SELECT FROM {} p WHERE {}) AND EXISTS (SELECT FROM {} c WHERE {})"
         ).format(
             _changes("old", ("U", "D")),
-            sql.SQL(key.parent),
+            escaped(key.parent),
             _same(shape, "p", key.parent_columns, key.child_columns, "old"),
-            sql.SQL(key.child),
+            escaped(key.child),
             _same(shape, "c", key.child_columns, key.child_columns, "old"),
         )
 
@@ -125,9 +125,9 @@ class ForeignKeys:
             "SELECT j.seq FROM ({}) j WHERE NOT EXISTS (SELECT FROM {} p WHERE {}) AND EXISTS (SELECT FROM {} c WHERE {})"
         ).format(
             _changes("new", ("U", "I")),
-            sql.SQL(key.parent),
+            escaped(key.parent),
             _same(shape, "p", key.parent_columns, key.parent_columns, "new"),
-            sql.SQL(key.child),
+            escaped(key.child),
             _same(shape, "c", key.child_columns, key.parent_columns, "new"),
         )
 
@@ -147,7 +147,7 @@ def _same(shape: Shape, alias: str, columns: Sequence[str], journalled: Sequence
         [
             sql.SQL("{}.{} = (j.{}[{}])::{}").format(
                 sql.SQL(alias),
-                sql.Identifier(name),
+                identifier(name),
                 sql.SQL(side),
                 sql.SQL(str(by_name[other].position)),
                 sql.SQL(str(by_name[other].type)),

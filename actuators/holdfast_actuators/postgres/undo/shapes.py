@@ -11,8 +11,10 @@ from ..connecting import Connection, Statement
 from ..keys import key_columns
 
 LIVE = """
-    SELECT attrelid::bigint, attname::text, format_type(atttypid, atttypmod), atttypid::bigint, attgenerated <> ''
-    FROM pg_attribute WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
+    SELECT attrelid::bigint, attname::text, format_type(atttypid, atttypmod), atttypid::bigint, attgenerated <> '',
+        t.typtype <> 'd' AND NOT EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'text'::regtype
+                                         AND castmethod = 'f')
+    FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
 """
 NAMES = """
     SELECT c.oid::bigint, format('%%I.%%I', n.nspname, c.relname) FROM pg_class c
@@ -30,6 +32,8 @@ class Column:
     type: str | None
     live_type: int | None
     generated: bool
+    plain: bool
+    """Its cast to text is how the log spells it. Not so of boolean, inet, char(n) and others with a cast of their own."""
     key: bool
 
     @property
@@ -52,7 +56,7 @@ class Shape:
     def name(self) -> Statement:
         """The table, for a statement."""
         assert self.table is not None  # a plan refuses what was dropped
-        return sql.SQL(self.table)
+        return escaped(self.table)
 
     @property
     def written(self) -> tuple[Column, ...]:
@@ -71,8 +75,9 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
     rows = db.execute(sql.SQL(statement).format(journal.table("relation")), [migration_id]).fetchall()
     oids = list({row[1] for row in rows})
     names = dict(db.execute(NAMES, [oids]).fetchall())
-    live = {
-        (oid, name): (type_name, type_oid, made) for oid, name, type_name, type_oid, made in db.execute(LIVE, [oids])
+    live: dict[tuple[int, str], tuple[str | None, int | None, bool, bool]] = {
+        (oid, name): (type_name, type_oid, made, plain)
+        for oid, name, type_name, type_oid, made, plain in db.execute(LIVE, [oids])
     }
     keys = key_columns(db, oids)
     shapes = {}
@@ -85,10 +90,20 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
                 column["name"],
                 position,
                 column["type_oid"],
-                *live.get((oid, column["name"]), (None, None, False)),
+                *live.get((oid, column["name"]), (None, None, False, True)),
                 key=column["name"] in key,
             )
             for position, column in enumerate(columns, 1)
         )
         shapes[version] = Shape(version, oid, f"{schema_name}.{table_name}", names.get(oid), found)
     return shapes
+
+
+def escaped(quoted: str) -> Statement:
+    """A name that the server quoted, for a statement with parameters, where a percent sign is doubled."""
+    return sql.SQL(quoted.replace("%", "%%"))
+
+
+def identifier(name: str) -> Statement:
+    """A column's name, for a statement with parameters."""
+    return escaped('"' + name.replace('"', '""') + '"')

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from ..connecting import Statement
 from ..journal import table
-from .shapes import Column, Shape
+from .shapes import Column, Shape, identifier
 
 AND, COMMA = sql.SQL(" AND "), sql.SQL(", ")
 ROWS = sql.SQL("""
@@ -33,7 +33,7 @@ def undo_updates(shape: Shape, changed: Sequence[Column]) -> Statement:
     sets = COMMA.join(
         [
             sql.SQL("{name} = CASE WHEN {touched} THEN {old} ELSE t.{name} END").format(
-                name=sql.Identifier(column.name), touched=_touched(column), old=_value(column, "old")
+                name=identifier(column.name), touched=_touched(column), old=_value(column, "old")
             )
             for column in changed
         ]
@@ -61,15 +61,13 @@ def current_row(shape: Shape) -> Statement:
     Found by its key, or by all its values; each is the parameter of its position."""
     where = AND.join(
         [
-            sql.SQL("t.{} = {}").format(sql.Identifier(column.name), _parameter(column))
+            sql.SQL("t.{} = {}").format(identifier(column.name), _parameter(column))
             if shape.key
-            else sql.SQL("t.{}::text IS NOT DISTINCT FROM %({})s").format(
-                sql.Identifier(column.name), sql.SQL(str(column.position))
-            )
+            else sql.SQL("{} IS NOT DISTINCT FROM %({})s").format(_text(column), sql.SQL(str(column.position)))
             for column in shape.key or shape.written
         ]
     )
-    texts = COMMA.join([sql.SQL("t.{}::text").format(sql.Identifier(column.name)) for column in shape.written])
+    texts = COMMA.join([_text(column) for column in shape.written])
     return sql.SQL("SELECT t.ctid::text, {} FROM ONLY {} t WHERE {} LIMIT 1 FOR UPDATE").format(
         texts, shape.name, where
     )
@@ -82,7 +80,7 @@ def delete_row(shape: Shape) -> Statement:
 
 def set_row(shape: Shape, columns: Sequence[Column]) -> Statement:
     """Set ``columns`` of the row at ``%(place)s``; each value is the parameter of its position."""
-    sets = [sql.SQL("{} = {}").format(sql.Identifier(column.name), _parameter(column)) for column in columns]
+    sets = [sql.SQL("{} = {}").format(identifier(column.name), _parameter(column)) for column in columns]
     return sql.SQL("UPDATE ONLY {} SET {} WHERE ctid = %(place)s::tid").format(shape.name, COMMA.join(sets))
 
 
@@ -94,18 +92,25 @@ def insert_row(shape: Shape) -> Statement:
 
 
 def _names(columns: Iterable[Column]) -> Statement:
-    return COMMA.join([sql.Identifier(column.name) for column in columns])
+    return COMMA.join([identifier(column.name) for column in columns])
 
 
 def _found_by_key(shape: Shape, side: str) -> list[Statement]:
-    return [sql.SQL("t.{} = {}").format(sql.Identifier(column.name), _value(column, side)) for column in shape.key]
+    return [sql.SQL("t.{} = {}").format(identifier(column.name), _value(column, side)) for column in shape.key]
 
 
 def _is(column: Column, side: str) -> Statement:
     """The live value is the journalled one, NULL included."""
-    return sql.SQL("t.{}::text IS NOT DISTINCT FROM j.{}[{}]").format(
-        sql.Identifier(column.name), sql.SQL(side), sql.SQL(str(column.position))
+    return sql.SQL("{} IS NOT DISTINCT FROM j.{}[{}]").format(
+        _text(column), sql.SQL(side), sql.SQL(str(column.position))
     )
+
+
+def _text(column: Column) -> Statement:
+    """The live value as the log spells it."""
+    if column.plain:
+        return sql.SQL("t.{}::text").format(identifier(column.name))
+    return sql.SQL("CASE WHEN t.{0} IS NOT NULL THEN format('%%s', t.{0}) END").format(identifier(column.name))
 
 
 def _touched(column: Column) -> Statement:
