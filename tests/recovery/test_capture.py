@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.undo import capture as module
 from holdfast_actuators.postgres.undo.capture import capture
+from holdfast_actuators.postgres.undo.stream import peek
 from holdfast_schemas.errors import RecoveryTaken, TargetUnreachable, UndoRefused
 from tests.recovery.captures import Armed
 from tests.waiting import wait_for
@@ -197,20 +199,22 @@ def test_where_the_log_cannot_hold_all_of_it(armed: Armed, statement: str, says:
 
 def test_a_statement_timeout_of_the_database_does_not_end_it(armed: Armed, monkeypatch: pytest.MonkeyPatch) -> None:
     armed.migration.execute("INSERT INTO events VALUES (1)")
-    real = module.peek
 
     def slow(*arguments: Any) -> Iterator[bytes]:
-        yield from real(*arguments)
-        armed.application.execute("SELECT pg_sleep(1.5)")
+        yield from peek(*arguments)
+        armed.application.execute("SELECT pg_sleep(0.8)")
 
     monkeypatch.setattr(module, "peek", slow)
     token = armed.fence()
-    armed.db.execute("SET statement_timeout = '1s'")
+    armed.db.execute("SET statement_timeout = '500ms'")
     assert capture(armed.db, "app", armed.target, "m", token).rows == 1
 
 
 def filled(armed: Armed, rows: int) -> None:
-    armed.migration.execute("INSERT INTO events SELECT i, now() FROM generate_series(1, %s) i", [rows])
+    # Larger than the sockets' buffers, so that whoever dies is missed.
+    armed.migration.execute(
+        "INSERT INTO events SELECT i, now(), decode(repeat('00', 400), 'hex') FROM generate_series(1, %s) i", [rows]
+    )
 
 
 def test_another_one_s_token_is_refused(armed: Armed) -> None:
@@ -225,11 +229,10 @@ def test_a_connection_that_breaks_in_between_leaves_everything_as_before(
     armed: Armed, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     filled(armed, 20_000)
-    real = module.peek
     walsender = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s"
 
     def broken(*arguments: Any) -> Iterator[bytes]:
-        for number, message in enumerate(real(*arguments)):
+        for number, message in enumerate(peek(*arguments)):
             if number == 5_000:
                 row = armed.application.execute(walsender, [armed.recovery.slot]).fetchone()
                 pid = armed.db.info.backend_pid if who == "the session that writes" else row and row[0]
@@ -249,20 +252,22 @@ def test_a_connection_that_breaks_in_between_leaves_everything_as_before(
     assert [new[0] for *_, new in armed.wrote()] == [str(i) for i in range(1, 20_001)]
 
 
+def has_copied(armed: Armed, rows: int) -> bool:
+    """Whether a capture that is under way sent so many."""
+    statement = "SELECT max(tuples_processed) FROM pg_stat_progress_copy WHERE datname = current_database()"
+    row = armed.application.execute(statement).fetchone()
+    return bool(row and row[0] and row[0] >= rows)
+
+
+@pytest.mark.long
 def test_killed_in_between_a_repetition_captures_the_same(armed: Armed) -> None:
     filled(armed, 50_000)
     token = armed.fence()
     command = [sys.executable, "-c", PROGRAM, armed.target, str(token)]
-    copied = "SELECT max(tuples_processed) FROM pg_stat_progress_copy WHERE datname = current_database()"
     killed = 0
     for rows in (1, 10_000, 25_000):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            wait_for(
-                lambda: ((armed.application.execute(copied).fetchone() or [0])[0] or 0) >= rows,
-                60,
-                f"{rows} rows",
-                0.001,
-            )
+            wait_for(partial(has_copied, armed, rows), 60, f"{rows} rows", 0.001)
             process.kill()
         killed += process.returncode == -9
         assert journal.expect(armed.db, "m", "fenced")

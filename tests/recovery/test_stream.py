@@ -153,6 +153,7 @@ def test_waiting_for_a_position_that_is_not_written_yet_costs_nothing(log: Log) 
     assert spent[0] < 0.5
 
 
+@pytest.mark.long
 def test_a_reader_that_is_slower_than_wal_sender_timeout_goes_on(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STATUS_SECONDS", 0.1)
     monkeypatch.setattr(stream, "canonical_dsn", with_timeout(400))
