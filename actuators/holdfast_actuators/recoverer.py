@@ -14,6 +14,7 @@ import psycopg
 from holdfast_schemas.errors import (
     HoldfastError,
     RecoveryTaken,
+    SlotInUse,
     TargetUnreachable,
     UndoBlocked,
 )
@@ -30,7 +31,7 @@ from .postgres.undo.rolling_back import LogRollback
 log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 1.0
 AGAIN_SECONDS = 5.0
-"""After a target that was away, or locks that were held: the lease ends then, and whoever is free goes on."""
+"""After a target that was away, or a slot or locks that were held: the lease ends then, and whoever is free goes on."""
 
 
 class _Stopped(Exception):
@@ -99,7 +100,7 @@ class Recoverer:
         except (_Stopped, RecoveryTaken) as why:
             log.info("%s: another one goes on: %s", undo.migration_id, why, extra=extra)
             self._ledger.renew_log_undo(undo, 0.0)
-        except (TargetUnreachable, UndoBlocked, psycopg.OperationalError) as error:
+        except (TargetUnreachable, SlotInUse, UndoBlocked, psycopg.OperationalError) as error:
             log.warning("%s: %s; again in %g s", undo.migration_id, error, AGAIN_SECONDS, extra=extra)
             self._ledger.renew_log_undo(undo, AGAIN_SECONDS)
         except HoldfastError as refusal:
