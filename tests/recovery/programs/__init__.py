@@ -1,0 +1,1 @@
+"""Programs that tests of recovery start and kill."""
