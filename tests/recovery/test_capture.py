@@ -15,6 +15,8 @@ from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.undo import capture as module
 from holdfast_actuators.postgres.undo.capture import capture
+from holdfast_actuators.postgres.undo.planning import plan
+from holdfast_actuators.postgres.undo.preview import preview
 from holdfast_actuators.postgres.undo.stream import peek
 from holdfast_schemas.errors import RecoveryTaken, TargetUnreachable, UndoRefused
 from tests.recovery.captures import Armed
@@ -126,6 +128,26 @@ def test_tables_that_change_in_between_have_a_version_each(armed: Armed) -> None
     assert armed.db.execute(names).fetchall() == [(1, before), (2, after), (3, after)]
 
 
+def test_a_key_of_which_a_column_came_later_finds_no_row_of_before(armed: Armed) -> None:
+    armed.migration.execute("UPDATE orders SET note = 'x' WHERE id = 1")
+    armed.application.execute("ALTER TABLE orders ADD COLUMN tenant int DEFAULT 1, DROP CONSTRAINT orders_pkey")
+    armed.application.execute("ALTER TABLE orders ADD PRIMARY KEY (id, tenant)")
+    armed.application.execute("INSERT INTO orders VALUES (1, 'x', 'b', 2)")  # all but the tenant is the same
+    armed.capture()
+    assert plan(armed.db, "m").refusals == ("public.orders got a key since, of tenant, which earlier rows do not have",)
+
+
+def test_how_a_table_looked_before_the_migration_wrote_it_hinders_nothing(armed: Armed) -> None:
+    armed.application.execute("UPDATE orders SET note = 'theirs'")
+    armed.application.execute("ALTER TABLE orders DROP COLUMN body, DROP CONSTRAINT orders_pkey, ADD COLUMN tenant int")
+    armed.application.execute("UPDATE orders SET tenant = 1")
+    armed.application.execute("ALTER TABLE orders ADD PRIMARY KEY (id, tenant)")
+    armed.migration.execute("UPDATE orders SET note = 'ours' WHERE id = 1")
+    armed.capture()
+    assert armed.wrote() == [("orders", "U", ["1", "theirs", "1"], ["1", "ours", "1"])]
+    assert plan(armed.db, "m").refusals == ()
+
+
 def test_what_no_row_undo_takes_back(armed: Armed) -> None:
     armed.migration.execute("TRUNCATE orders, events")
     armed.application.execute("ALTER TABLE events REPLICA IDENTITY DEFAULT")
@@ -192,6 +214,8 @@ def test_where_the_log_cannot_hold_all_of_it(armed: Armed, statement: str, says:
     publication = sql.Identifier(armed.recovery.publication)
     armed.application.execute(sql.SQL(statement).format(publication=publication))
     armed.migration.execute("INSERT INTO orders VALUES (11)")
+    with pytest.raises(UndoRefused, match=says):
+        preview(armed.db, "app", armed.target, "m")
     with pytest.raises(UndoRefused, match=says):
         armed.capture()
     assert journal.expect(armed.db, "m", "fenced").chunks is None

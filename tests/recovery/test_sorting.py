@@ -115,19 +115,19 @@ def test_a_chunk_is_bounded_and_so_is_what_is_remembered_for_it(monkeypatch: pyt
     assert chunks(*(Insert(KEYLESS, ["1", ""]) for i in range(5))) == [1, 1, 2, 2, 3]
 
 
-def test_each_shape_of_a_table_is_a_version() -> None:
+def test_each_shape_of_a_table_that_the_migration_wrote_is_a_version() -> None:
     more = relation(KEYED, "id", "note", "more")
     default = relation(KEYED, "id", "note", "more", identity="d")
-    sorting, rows = sort(more, relation(KEYLESS), more, Insert(KEYED, ["1", "a", "b"]), default)
+    insert = Insert(KEYED, ["1", "a", "b"])
+    sorting, rows = sort(Insert(KEYED, ["1", "a"]), more, relation(KEYLESS), more, insert, default, insert)
     versions: list[Any] = list(sorting.relation_rows())
     assert [(row[0], row[1], row[4], len(row[5].obj)) for row in versions] == [
         (1, KEYED, "f", 2),
-        (2, KEYLESS, "f", 2),
         (3, KEYED, "f", 3),
         (4, KEYED, "d", 3),
     ]
     assert versions[0][5].obj[0] == {"name": "id", "type_oid": 25, "type_modifier": -1}
-    assert rows[0][2] == 3
+    assert [row[2] for row in rows] == [1, 3, 4]
 
 
 def test_a_key_with_a_column_that_came_later_is_none_yet() -> None:

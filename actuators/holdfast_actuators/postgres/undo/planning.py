@@ -83,6 +83,10 @@ def _schema_changes(shapes: Mapping[int, Shape]) -> list[str]:
             found.append(f"{shape.journalled_name} was dropped since")
         else:
             found += [change for column in shape.columns if (change := _column_change(shape.table, column))]
+            if shape.later_key:
+                found.append(
+                    f"{shape.table} got a key since, of {', '.join(shape.later_key)}, which earlier rows do not have"
+                )
     return list(dict.fromkeys(found))
 
 

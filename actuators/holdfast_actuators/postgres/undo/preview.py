@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from holdfast_schemas.errors import UndoRefused
 from holdfast_schemas.identity import MigrationId, TargetName
 
 from .. import journal
@@ -14,6 +15,7 @@ from ..fence import bystanders
 from ..keys import key_columns
 from ..tables import read_tables
 from .decode import decode
+from .gaps import gaps
 from .sorting import Hazard, Sorting
 from .stream import peek
 
@@ -48,8 +50,13 @@ class Preview:
 
 
 def preview(db: Connection, target: TargetName, dsn: str, migration_id: MigrationId) -> Preview:
-    """What a rollback from the log would do now. Raises RecoveryMoved (not armed), SlotUnreadable, TargetUnreachable."""
+    """What a rollback from the log would do now.
+
+    Raises RecoveryMoved (not armed), SlotUnreadable, TargetUnreachable, UndoRefused where the log cannot hold all of it.
+    """
     recovery = journal.expect(db, migration_id, "armed")
+    if missing := gaps(db, recovery):
+        raise UndoRefused(migration_id, missing)
     names = [table.name for table in saved_tables(db, migration_id)]
     keys = key_columns(db, [table.table_oid for table in read_tables(db, names)])
     sorting = Sorting(recovery.origins, recovery.nonce, keys)

@@ -44,13 +44,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One version of a table. ``table`` is its name now, qualified and quoted; None when it was dropped."""
+    """One version of a table. ``table`` is its name now, qualified and quoted; None when it was dropped.
+
+    ``later_key``: columns of its key that this version did not have yet; then no row of it can be told from others.
+    """
 
     version: int
     table_oid: int
     journalled_name: str
     table: str | None
     columns: tuple[Column, ...]
+    later_key: tuple[str, ...] = ()
 
     @property
     def name(self) -> Statement:
@@ -82,9 +86,7 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
     keys = key_columns(db, oids)
     shapes = {}
     for version, oid, schema_name, table_name, columns in rows:
-        key = set(keys.get(oid, ()))
-        if not key <= {column["name"] for column in columns}:
-            key = set()  # a column of it came later: the others alone may be those of several rows
+        key = keys.get(oid, ())
         found = tuple(
             Column(
                 column["name"],
@@ -95,7 +97,9 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
             )
             for position, column in enumerate(columns, 1)
         )
-        shapes[version] = Shape(version, oid, f"{schema_name}.{table_name}", names.get(oid), found)
+        known = {column.name for column in found}
+        later = tuple(name for name in key if name not in known)
+        shapes[version] = Shape(version, oid, f"{schema_name}.{table_name}", names.get(oid), found, later)
     return shapes
 
 

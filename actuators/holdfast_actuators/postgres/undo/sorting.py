@@ -81,6 +81,7 @@ class Sorting:
         self._keys = keys
         self._versions: list[_Version] = []
         self._newest: dict[int, _Version] = {}
+        self._used: set[int] = set()
         self._begin: Begin | None = None
         self._own = False
         self._filling: tuple[int, str] | None = None
@@ -112,8 +113,10 @@ class Sorting:
         return self._versions[int(str(change[2])) - 1].table
 
     def relation_rows(self) -> Iterator[Row]:
-        """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version seen."""
+        """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version that a change is of."""
         for version in self._versions:
+            if version.number not in self._used:
+                continue  # how a table looked when only others wrote it hinders no undo
             found = version.relation
             columns = [
                 {"name": c.name, "type_oid": c.type_oid, "type_modifier": c.type_modifier} for c in found.columns
@@ -164,6 +167,7 @@ class Sorting:
         self.rows += 1
         operation = "I" if old is None else "D" if new is None else "U"
         chunk = self._chunk(version, operation, old, new)
+        self._used.add(version.number)
         assert self._begin is not None
         yield (self.rows, chunk, version.number, self._begin.xid, operation, old, new)
 
