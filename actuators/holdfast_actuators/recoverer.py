@@ -23,7 +23,9 @@ from holdfast_schemas.settings import MigrationSettings, Settings
 
 from .ledger import AWAY, LEASE_SECONDS, Ledger, LogUndo
 from .postgres import journal
+from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
+from .postgres.disarming import disarm
 from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
 from .postgres.undo.rolling_back import LogRollback
@@ -57,6 +59,8 @@ class Recoverer:
         while self._migrations and not stop.wait(EVERY_SECONDS):
             try:
                 self._look()
+                self._arm()
+                self._disarm()
                 undo = self._ledger.take_log_undo(self._settings.actuator.name, list(self._migrations))
                 if undo is not None:
                     self._work(undo, stop)
@@ -79,8 +83,40 @@ class Recoverer:
                 self._targets.pop(migration.target, None)
                 continue
             self._away.discard(migration.target)
-            if found is not None:
-                self._ledger.recovery_seen(migration_id, found.state)
+            self._ledger.recovery_seen(migration_id, "new" if found is None else found.state, migration.protect)
+
+    def _arm(self) -> None:
+        """Runs that wait at the start gate: armed, or refused with the reason."""
+        for migration_id, run_id in self._ledger.to_arm(list(self._migrations)):
+            migration = self._migrations[migration_id]
+            try:
+                db = self._target(migration.target)
+                with _alone(db, migration_id) as alone:
+                    if alone:
+                        disarm(db, migration_id)  # an earlier run's
+                        Arming.of(self._settings.environment, migration_id, migration).arm(db)
+                        self._ledger.recovery_seen(migration_id, "armed", migration.protect)
+                        log.info("%s is armed", migration_id, extra={"migration_id": migration_id, "run_id": run_id})
+            except (psycopg.Error, TargetUnreachable) as error:
+                log.warning("%s is not armed yet: %s", migration_id, error)
+                self._targets.pop(migration.target, None)
+            except HoldfastError as refusal:
+                log.error("%s", refusal, extra={"migration_id": migration_id, "run_id": run_id})
+                self._ledger.arm_refused(migration_id, run_id, str(refusal))
+
+    def _disarm(self) -> None:
+        """What a run that is closed was armed with goes: a slot that is forgotten fills the disk."""
+        for migration_id in self._ledger.to_disarm(list(self._migrations)):
+            target = self._migrations[migration_id].target
+            try:
+                db = self._target(target)
+                with _alone(db, migration_id) as alone:
+                    if alone:
+                        disarm(db, migration_id)
+                        self._ledger.disarmed(migration_id)
+                        log.info("%s is disarmed", migration_id, extra={"migration_id": migration_id})
+            except (psycopg.Error, HoldfastError) as error:
+                log.warning("%s is not disarmed yet: %s", migration_id, error)
 
     def _target(self, name: str) -> Connection:
         db = self._targets.get(name)
@@ -143,3 +179,16 @@ class Recoverer:
             over.set()
             thread.join()
             self._leasing.close()
+
+
+@contextlib.contextmanager
+def _alone(db: Connection, migration_id: MigrationId) -> Iterator[bool]:
+    """Whether no other actuator arms or disarms the migration now."""
+    key = f"holdfast recovery {migration_id}"
+    row = db.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key]).fetchone()
+    alone = bool(row and row[0])
+    try:
+        yield alone
+    finally:
+        if alone and not db.closed:
+            db.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [key])

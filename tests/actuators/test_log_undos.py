@@ -13,7 +13,7 @@ pytestmark = pytest.mark.postgres
 
 
 def armed(bench: Bench, state: str = "armed") -> None:
-    bench.ledger.recovery_seen(MIGRATION, state)
+    bench.ledger.recovery_seen(MIGRATION, state, "never")
 
 
 def taken(bench: Bench, owner: str = "actuator-1") -> LogUndo:

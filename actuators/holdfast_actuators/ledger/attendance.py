@@ -15,6 +15,7 @@ from holdfast_schemas.runs import (
 from holdfast_schemas.states import AnswerResult, Desired
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
+from . import recoveries
 from .effects import choose_undoer, dismiss, finish, go_over, settle, take_up
 from .entry import Entry
 from .rows import MigrationRow, RunRow
@@ -121,15 +122,19 @@ def _may_start(entry: Entry, m: MigrationRow, run: RunRow | None, asked: RunRequ
                 "already_live",
                 f"run {current.run_id} has {len(live)} live workers (first on {live[0].host or 'unknown'})",
             )
-    if missing := _missing_signals(entry, asked.migration_id, asked.target):
+    rules = _rules(entry)
+    if missing := _missing_signals(entry, rules, asked.migration_id, asked.target):
         return "waiting", f"required signals are not there: {missing}"
-    return "granted", "granted"
+    return recoveries.gate(entry, asked, rules) or ("granted", "granted")
 
 
-def _missing_signals(entry: Entry, migration_id: str, target: str) -> str:
-    """Triggers with ``required = true`` hold the gate until their signal is fresh."""
+def _rules(entry: Entry) -> RuleSet:
     row = entry.db.execute("SELECT rules FROM rules ORDER BY version DESC LIMIT 1").fetchone()
-    rules = RuleSet.model_validate_json(row[0] if row else DEFAULT_RULES_TEXT)
+    return RuleSet.model_validate_json(row[0] if row else DEFAULT_RULES_TEXT)
+
+
+def _missing_signals(entry: Entry, rules: RuleSet, migration_id: str, target: str) -> str:
+    """Triggers with ``required = true`` hold the gate until their signal is fresh."""
     required = [t.id for t in rules.triggers if t.required and t.of_target and t.concerns(migration_id, target)]
     if not required:
         return ""

@@ -11,7 +11,7 @@ from holdfast_schemas.transport import topics
 from holdfast_schemas.triggers import RuleSet, rules_hash
 
 from ..policy import rule_on_decision, rule_on_request
-from . import log_undos, override
+from . import override, recoveries
 from .effects import settle
 from .entry import FREEZE_LOCK, Entry
 from .rows import MigrationRow, RunRow
@@ -31,7 +31,7 @@ def decide(entry: Entry, decision: Decision, broker_ms: int) -> None:
         override.end_if_due(entry, m, run)
     age = (broker_ms - to_milliseconds(decision.decided_at)) / 1000
     ruling = rule_on_decision(
-        decision, m, run, age, entry.settings.decision_age_seconds, log_undos.ready(entry, m.migration_id)
+        decision, m, run, age, entry.settings.decision_age_seconds, recoveries.ready(entry, m.migration_id)
     )
     actor = f"trigger:{decision.trigger_id}"
     epoch = _change(entry, m, run, ruling.desired, actor, decision.verdict) if ruling.desired else None
@@ -98,7 +98,7 @@ def _about_one(entry: Entry, asked: PersonRequest) -> None:
     if entry.known(asked.request_id):
         return
     run = entry.run(m.run_id)
-    ruling = rule_on_request(asked, m, run, entry.freeze(), entry.now, log_undos.ready(entry, m.migration_id))
+    ruling = rule_on_request(asked, m, run, entry.freeze(), entry.now, recoveries.ready(entry, m.migration_id))
     epoch = None
     if ruling.outcome in ("requested", "already", "effective"):
         if asked.kind == "pause":

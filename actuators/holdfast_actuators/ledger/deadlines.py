@@ -3,7 +3,7 @@
 from holdfast_schemas.states import Outcome
 from holdfast_schemas.triggers import DEFAULT_RULES_TEXT, RuleSet
 
-from . import log_undos, override
+from . import log_undos, override, recoveries
 from .attendance import undo_again
 from .causes import RULES_LOCK, keep_rules, next_rules_version, send_rules
 from .effects import STOPPING, close, dismiss, finish, go_over, settle
@@ -73,7 +73,7 @@ def _fence_the_silent(entry: Entry, m: MigrationRow, rollback: ActionRow) -> Non
     """Protocol 14's last step: who does not stop when asked is stopped by the fence, with which an undo from the log begins."""
     if log_undos.asked(entry, rollback).method == "runner":
         return
-    if m.undo_by is None and log_undos.ready(entry, m.migration_id) and not log_undos.under_way(entry, m.run_id):
+    if m.undo_by is None and recoveries.ready(entry, m.migration_id) and not log_undos.under_way(entry, m.run_id):
         log_undos.begin(entry, rollback, m)
 
 

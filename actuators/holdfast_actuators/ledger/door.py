@@ -17,7 +17,19 @@ from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
 from ..policy import on_the_brokers_clock
-from . import attendance, causes, deadlines, listening, load, log_outcomes, log_undos, retention, roles, schema
+from . import (
+    attendance,
+    causes,
+    deadlines,
+    listening,
+    load,
+    log_outcomes,
+    log_undos,
+    recoveries,
+    retention,
+    roles,
+    schema,
+)
 from .entry import Entry
 from .log_undos import LogUndo
 from .notifications import Notifications
@@ -159,9 +171,25 @@ class Ledger:
                 done += deadlines.check(entry, migration_id)
         return done
 
-    def recovery_seen(self, migration_id: str, state: str) -> None:
-        """Note what the target's journal says of a recovery."""
-        log_undos.seen(self.db, migration_id, state)
+    def recovery_seen(self, migration_id: str, state: str, protect: str = "auto") -> None:
+        """Note what the target's journal says of a recovery, and how the settings protect the migration."""
+        recoveries.seen(self.db, migration_id, state, protect)
+
+    def to_arm(self, migration_ids: list[str]) -> list[tuple[str, str]]:
+        """(migration, run) of those whose run waits for it."""
+        return recoveries.to_arm(self.db, migration_ids)
+
+    def arm_refused(self, migration_id: str, run_id: str, why: str) -> None:
+        """It cannot be armed for this run."""
+        recoveries.refused(self.db, migration_id, run_id, why)
+
+    def to_disarm(self, migration_ids: list[str]) -> list[str]:
+        """Those whose run's watch window is over."""
+        return recoveries.to_disarm(self.db, migration_ids)
+
+    def disarmed(self, migration_id: str) -> None:
+        """It is disarmed, and no run's any more."""
+        recoveries.over(self.db, migration_id)
 
     def take_log_undo(self, owner: str, migration_ids: list[str]) -> LogUndo | None:
         """An undo from the log that is due and that nobody works at."""

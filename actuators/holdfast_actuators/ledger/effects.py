@@ -7,7 +7,7 @@ from holdfast_schemas.events import RunClosed, RunFinished
 from holdfast_schemas.states import RunOutcome
 from holdfast_schemas.transport import topics
 
-from . import log_undos
+from . import log_undos, recoveries
 from .entry import Entry
 from .rows import ActionRow, MigrationRow, RunRow, WorkerRow
 
@@ -86,7 +86,7 @@ def choose_undoer(entry: Entry, rollback: ActionRow, m: MigrationRow, workers: l
     heard = entry.settings.worker_heard_seconds
     able = [w for w in workers if w.can_undo and w.live(entry.now, heard) and w.worker_id != m.undo_by]
     method = log_undos.asked(entry, rollback).method
-    if method == "log" or (method == "auto" and not able and log_undos.ready(entry, m.migration_id)):
+    if method == "log" or (method == "auto" and not able and recoveries.ready(entry, m.migration_id)):
         take_up(entry, rollback, "armed: it is taken back from the log")
         log_undos.begin(entry, rollback, m)
         return

@@ -4,7 +4,6 @@ The lease only keeps two from doing the same at once; what keeps a frozen one fr
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 import psycopg
 
@@ -12,9 +11,6 @@ from .entry import OPEN, Entry
 from .rows import ActionRow, MigrationRow
 
 LEASE_SECONDS = 15.0
-SEEN_SECONDS = 30.0
-"""A recovery that no actuator saw for so long is not counted on."""
-READY = ("armed", "fencing", "fenced", "captured", "undoing")
 
 
 @dataclass(frozen=True)
@@ -26,21 +22,6 @@ class LogUndo:
     run_id: str
     on_conflict: str
     token: int
-
-
-def seen(db: psycopg.Connection, migration_id: str, state: str) -> None:
-    """Note what the target's journal says of a recovery."""
-    db.execute(
-        "INSERT INTO recovery (migration_id, state) VALUES (%s, %s) ON CONFLICT (migration_id)"
-        " DO UPDATE SET state = excluded.state, seen_at = clock_timestamp()",
-        (migration_id, state),
-    )
-
-
-def ready(entry: Entry, migration_id: str) -> bool:
-    """Whether the migration's rows can be taken back from the log."""
-    row = entry.db.execute("SELECT state, seen_at FROM recovery WHERE migration_id = %s", (migration_id,)).fetchone()
-    return row is not None and row[0] in READY and entry.now - row[1] <= timedelta(seconds=SEEN_SECONDS)
 
 
 def under_way(entry: Entry, run_id: str | None) -> bool:

@@ -2,6 +2,9 @@
 CREATE TABLE recovery (
     migration_id text PRIMARY KEY,
     state        text NOT NULL,
+    protect      text NOT NULL,                     -- auto, always or never, as the actuator's settings say
+    run_id       text,                              -- the run that it is armed for, or that waits for it
+    refusal      text,                              -- why it cannot be armed for that run
     seen_at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 CREATE TABLE log_undo (

@@ -1,0 +1,92 @@
+"""What stands armed on the targets, as actuators saw it last; which run waits for it, and when it is over."""
+
+from datetime import timedelta
+
+import psycopg
+
+from holdfast_schemas.runs import RunRequested
+from holdfast_schemas.states import AnswerResult
+from holdfast_schemas.triggers import RuleSet
+
+from .entry import Entry
+
+SEEN_SECONDS = 30.0
+"""A recovery that no actuator saw for so long is not counted on."""
+READY = ("armed", "fencing", "fenced", "captured", "undoing")
+
+
+def seen(db: psycopg.Connection, migration_id: str, state: str, protect: str) -> None:
+    """Note what the target's journal says of a recovery, and how the settings protect the migration."""
+    db.execute(
+        "INSERT INTO recovery (migration_id, state, protect) VALUES (%s, %s, %s) ON CONFLICT (migration_id)"
+        " DO UPDATE SET state = excluded.state, protect = excluded.protect, seen_at = clock_timestamp()",
+        (migration_id, state, protect),
+    )
+
+
+def ready(entry: Entry, migration_id: str) -> bool:
+    """Whether the migration's rows can be taken back from the log."""
+    row = entry.db.execute("SELECT state, seen_at FROM recovery WHERE migration_id = %s", (migration_id,)).fetchone()
+    return row is not None and row[0] in READY and entry.now - row[1] <= timedelta(seconds=SEEN_SECONDS)
+
+
+def gate(entry: Entry, asked: RunRequested, rules: RuleSet) -> tuple[AnswerResult, str] | None:
+    """The start gate's answer where a migration is to be armed before its first row, and is not; None: it may start."""
+    row = entry.db.execute(
+        "SELECT state, protect, run_id, refusal FROM recovery WHERE migration_id = %s", (asked.migration_id,)
+    ).fetchone()
+    if row is None or not _protected(asked, row[1], rules):
+        return None
+    state, _, run_id, refusal = row
+    if run_id != asked.run_id:
+        refusal = None
+        entry.db.execute(
+            "UPDATE recovery SET run_id = %s, refusal = NULL WHERE migration_id = %s",
+            (asked.run_id, asked.migration_id),
+        )
+    if state == "armed" and ready(entry, asked.migration_id):
+        return None
+    if refusal is not None:
+        return "refused", refusal
+    return "waiting", f"it is being armed first (its recovery is {state})"
+
+
+def _protected(asked: RunRequested, protect: str, rules: RuleSet) -> bool:
+    """``auto``: whenever a trigger in force may roll the migration back."""
+    return protect == "always" or (
+        protect == "auto"
+        and any(
+            t.action == "rollback" and t.mode == "enforce" and t.concerns(asked.migration_id, asked.target)
+            for t in rules.triggers
+        )
+    )
+
+
+def to_arm(db: psycopg.Connection, migration_ids: list[str]) -> list[tuple[str, str]]:
+    """(migration, run) of those whose run waits for it, and that were not refused."""
+    rows = db.execute(
+        "SELECT migration_id, run_id FROM recovery WHERE migration_id = ANY(%s) AND run_id IS NOT NULL AND refusal IS NULL"
+        " AND state <> ALL(%s) AND NOT EXISTS (SELECT 1 FROM run r WHERE r.run_id = recovery.run_id)",
+        (migration_ids, list(READY)),
+    ).fetchall()
+    return [(migration_id, run_id) for migration_id, run_id in rows]
+
+
+def refused(db: psycopg.Connection, migration_id: str, run_id: str, why: str) -> None:
+    """It cannot be armed for this run: the gate says so."""
+    db.execute("UPDATE recovery SET refusal = %s WHERE migration_id = %s AND run_id = %s", (why, migration_id, run_id))
+
+
+def to_disarm(db: psycopg.Connection, migration_ids: list[str]) -> list[str]:
+    """Those whose run is closed: its watch window is over, and nothing will be taken back any more."""
+    rows = db.execute(
+        "SELECT c.migration_id FROM recovery c JOIN run r ON r.run_id = c.run_id AND r.state = 'closed'"
+        " WHERE c.migration_id = ANY(%s)",
+        (migration_ids,),
+    ).fetchall()
+    return [migration_id for (migration_id,) in rows]
+
+
+def over(db: psycopg.Connection, migration_id: str) -> None:
+    """It is disarmed, and no run's any more."""
+    db.execute("UPDATE recovery SET run_id = NULL, refusal = NULL WHERE migration_id = %s", (migration_id,))

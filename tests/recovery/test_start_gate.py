@@ -1,0 +1,113 @@
+"""The start gate on a real ledger and target: armed before the first row, refused in words, disarmed after the window."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from holdfast_actuators.postgres import journal
+from holdfast_actuators.postgres.connecting import connect
+from holdfast_actuators.postgres.disarming import disarm
+from holdfast_schemas.settings import Settings
+from tests.actuators.conftest import MIGRATION, Bench
+from tests.actuators.conftest import bench as bench
+from tests.recovery.test_log_rollback import NAMES, TABLES
+from tests.recovery.test_recoverer import Running
+from tests.waiting import wait_for
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def settings(target: str, migrator: str, environment: str) -> Iterator[Settings]:
+    with psycopg.connect(target) as db:
+        db.execute(TABLES)
+    yield settings_of(target, migrator, environment)
+    with connect("app", target) as db:
+        if (found := journal.read(db, MIGRATION)) is not None and found.state != "disarmed":
+            disarm(db, MIGRATION)
+
+
+def settings_of(target: str, migrator: str, environment: str, **also: Any) -> Settings:
+    role = str(conninfo_to_dict(migrator)["user"])
+    protected = {"target": "app", "tables": NAMES, "role": role, **also}
+    return Settings.load(environment=environment, targets={"app": {"dsn": target}}, migrations={MIGRATION: protected})
+
+
+def answer(bench: Bench, run_id: str) -> tuple[str, str]:
+    """A runner asks, as it does again and again; what it is told."""
+    bench.start(run_id)
+    answers = bench.desired().answers
+    assert answers is not None
+    return answers.result, answers.reason
+
+
+def state(bench: Bench) -> Any:
+    return bench.execute("SELECT state, run_id FROM recovery")
+
+
+@pytest.mark.parametrize("protect", ["auto", "always"])
+def test_a_run_waits_until_it_is_armed_and_its_end_disarms(
+    bench: Bench, target: str, migrator: str, environment: str, settings: Settings, protect: str
+) -> None:
+    run_id = str(uuid.uuid4())
+    with Running(bench, settings_of(target, migrator, environment, protect=protect)):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        assert answer(bench, run_id) == ("waiting", "it is being armed first (its recovery is new)")
+        wait_for(lambda: state(bench) == [("armed", run_id)], 30, "it to be armed")
+        assert answer(bench, run_id) == ("granted", "granted")
+        with psycopg.connect(migrator, autocommit=True) as db:
+            db.execute("SELECT holdfast.join(%s)", [MIGRATION])
+        bench.leave(replace_run(bench, run_id), "completed")
+        assert state(bench) == [("armed", run_id)], "the watch window: it can still be taken back"
+        bench.age("run", "finished_at", 100_000)
+        bench.ledger.deadlines()
+        wait_for(lambda: state(bench) == [("disarmed", None)], 30, "it to be disarmed")
+    with connect("app", target) as db:
+        slots = db.execute("SELECT count(*) FROM pg_replication_slots WHERE database = current_database()").fetchone()
+    assert slots == (0,)
+
+
+def replace_run(bench: Bench, run_id: str) -> Any:
+    """The run as its worker knows it."""
+    asked = bench.start(run_id)
+    worker = bench.execute("SELECT worker_id FROM worker WHERE run_id = %s ORDER BY joined_at LIMIT 1", run_id)[0][0]
+    return asked.model_copy(update={"worker_id": worker})
+
+
+def test_what_cannot_be_armed_is_refused_in_words_and_the_next_run_is_asked_anew(
+    bench: Bench, target: str, migrator: str, environment: str, settings: Settings
+) -> None:
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    missing = settings_of(target, migrator, environment, tables=["public.orders", "public.nowhere"])
+    with Running(bench, missing):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        assert answer(bench, first)[0] == "waiting"
+        wait_for(lambda: answer(bench, first)[0] == "refused", 20, "the refusal", 0.2)
+        assert "has no table public.nowhere" in answer(bench, first)[1]
+        assert answer(bench, second)[0] == "waiting"
+
+
+def test_never_is_never_and_a_migration_that_settings_do_not_name_starts_at_once(
+    bench: Bench, target: str, migrator: str, environment: str, settings: Settings
+) -> None:
+    assert answer(bench, str(uuid.uuid4()))[0] == "granted"
+    with Running(bench, settings_of(target, migrator, environment, protect="never")):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        bench.execute("UPDATE worker SET left_outcome = 'failed'")
+        assert answer(bench, str(uuid.uuid4()))[0] == "granted"
+    assert state(bench) == [("new", None)]
+
+
+def test_two_actuators_arm_once(bench: Bench, settings: Settings) -> None:
+    run_id = str(uuid.uuid4())
+    other = replace(bench)
+    with Running(bench, settings), Running(other, settings):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        assert answer(bench, run_id)[0] == "waiting"
+        wait_for(lambda: state(bench) == [("armed", run_id)], 30, "it to be armed")
+        assert answer(bench, run_id)[0] == "granted"
