@@ -128,7 +128,7 @@ def test_a_byte_too_many_is_malformed(kind: str) -> None:
         (b"U" + OID + b"O" + row("1") + b"N" + row("1", "2"), 15, "2 new values to 1 old ones"),
         (b"D" + OID + b"N" + row("1"), 5, "'N' where one of KO belongs"),
         (b"I" + OID + b"N" + struct.pack(">Hc", 1, b"b"), 8, "'b' where one of nt belongs"),  # binary was not asked for
-        (b"I" + OID + b"N" + struct.pack(">Hci", 1, b"t", -1), 13, "it has no -1 bytes more"),
+        (b"I" + OID + b"N" + struct.pack(">Hci", 1, b"t", -1), 13, "the value's length is negative"),
         (b"I" + OID + b"N" + struct.pack(">Hci", 1, b"t", 2) + b"\xc3\x28", 13, "not UTF-8"),
         (b"T" + struct.pack(">iB", -1, 0), 6, "ends within a number"),
         (b"T" + struct.pack(">iB", 2**31 - 1, 0) + OID, 10, "ends within a number"),

@@ -23,6 +23,7 @@ UNCHANGED = Unchanged.UNCHANGED
 Value = str | None | Unchanged
 ANY_VALUE, WHOLE = "ntu", "nt"
 """The kinds of value: NULL, text, unchanged TOAST. A row that must be known whole has none of the last."""
+NULL, TEXT, TOASTED = map(ord, ANY_VALUE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,10 +214,31 @@ def _expect(reader: MessageBytes, allowed: str) -> str:
 
 
 def _tuple(reader: MessageBytes, allowed: str) -> list[Value]:
+    """TupleData. In one loop without calls, for nearly all of a capture's time is spent here."""
+    count, data, at, size = reader.int16(), reader.data, reader.at, len(reader.data)
     values: list[Value] = []
-    for _ in range(reader.int16()):
-        kind = _expect(reader, allowed)
-        values.append(None if kind == "n" else UNCHANGED if kind == "u" else reader.text(reader.int32()))
+    for _ in range(count):
+        kind = data[at] if at < size else None
+        if kind == TEXT:
+            start = at + 5
+            end = start + int.from_bytes(data[at + 1 : start], signed=True)
+            if not start <= end <= size:
+                raise MalformedMessage(min(start, size), "it ends within a value, or the value's length is negative")
+            try:
+                values.append(data[start:end].decode())
+            except UnicodeDecodeError:
+                raise MalformedMessage(start, "a text that is not UTF-8") from None
+            at = end
+        elif kind == NULL:
+            values.append(None)
+            at += 1
+        elif kind == TOASTED and allowed == ANY_VALUE:
+            values.append(UNCHANGED)
+            at += 1
+        else:
+            reader.at = at
+            _expect(reader, allowed)  # which refuses it
+    reader.at = at
     return values
 
 

@@ -13,15 +13,15 @@ _INT8, _INT16, _INT32, _OID, _INT64, _TIME = (struct.Struct(code) for code in ("
 class MessageBytes:
     """Each method reads what stands next and goes on behind it; raises MalformedMessage where that is not there."""
 
-    __slots__ = ("_data", "at")
+    __slots__ = ("at", "data")
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self.data = data
         self.at = 0
 
     def _number(self, format: struct.Struct) -> int:
         try:
-            (value,) = format.unpack_from(self._data, self.at)
+            (value,) = format.unpack_from(self.data, self.at)
         except struct.error:
             raise MalformedMessage(self.at, "it ends within a number") from None
         self.at += format.size
@@ -50,9 +50,9 @@ class MessageBytes:
     def bytes(self, length: int) -> bytes:
         """So many bytes as they are."""
         end = self.at + length
-        if length < 0 or end > len(self._data):
+        if length < 0 or end > len(self.data):
             raise MalformedMessage(self.at, f"it has no {length} bytes more")
-        found = self._data[self.at : end]
+        found = self.data[self.at : end]
         self.at = end
         return found
 
@@ -66,7 +66,7 @@ class MessageBytes:
 
     def string(self) -> str:
         """A text that ends with a zero byte."""
-        end = self._data.find(b"\0", self.at)
+        end = self.data.find(b"\0", self.at)
         if end < 0:
             raise MalformedMessage(self.at, "a string that does not end")
         found = self.text(end - self.at)
