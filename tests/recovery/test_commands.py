@@ -58,6 +58,16 @@ def test_a_person_arms_looks_and_disarms(configured: str, migrator: str, capsys:
     assert capsys.readouterr().out == "m is not armed\n"
 
 
+def test_grants_are_printed_as_sql_that_runs(configured: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["arm", "m", "--print-grants"]) == 0
+    printed = capsys.readouterr().out
+    assert "GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text) TO" in printed
+    assert "(there already)" in printed  # the tests' role is a superuser
+    with psycopg.connect(configured) as db:
+        db.execute(printed)  # type: ignore[call-overload]
+        db.rollback()
+
+
 def test_an_untagged_write_shows_in_the_dry_run(
     configured: str, migrator: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -31,6 +31,9 @@ TABLES = f"""
     INSERT INTO public.orders SELECT i, 0, 'n' FROM generate_series(1, {ROWS}) i;
     INSERT INTO public.lines SELECT i, i FROM generate_series(1, {ROWS}) i;
 """
+LINES = (1, 1, 1, 2, 2, 3, 4, 4, 5, 8, 12)
+"""After so many lines of what it says, which mark its states, it is killed."""
+DEATHS_A_ROUND = 3
 LEFT = """
     SELECT (SELECT count(*) FROM pg_replication_slots WHERE database = current_database()),
         (SELECT count(*) FROM pg_publication), (SELECT count(*) FROM pg_replication_origin),
@@ -117,7 +120,7 @@ def one_round(
     with Writer(dsn) as application:
         migrate(dsn)
         deaths = 0
-        while (code := rolled_back(server, dsn, dice, deaths < min(most, 6), stopping, killed_in)) != 0:
+        while (code := rolled_back(server, dsn, dice, deaths < min(most, DEATHS_A_ROUND), stopping, killed_in)) != 0:
             assert code != 3, "refused"
             deaths += 1
     check(dsn, application)
@@ -135,12 +138,10 @@ def rolled_back(
         try:
             if kill:
                 assert process.stdout is not None
-                for _ in range(
-                    dice.randint(1, 12)
-                ):  # what it says marks its states; a moment after one of these it dies
+                for _ in range(dice.choice(LINES)):
                     if not process.stdout.readline():
                         break
-                time.sleep(dice.random() * 0.05)
+                time.sleep(dice.random() * 0.03)
             if not kill or process.poll() is not None:
                 process.communicate(timeout=120)
                 return process.returncode

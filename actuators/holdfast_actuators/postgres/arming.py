@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from holdfast_schemas.errors import ArmRefused, TableProtected
+from holdfast_schemas.errors import ArmRefused, GrantsMissing, TableProtected
 from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.settings import MigrationSettings
 
 from . import journal
 from .connecting import Connection
 from .disarming import disarm, saved_tables
+from .grants import lacking
 from .lock_waits import with_bounded_lock_waits
 from .names import RecoveryNames
 from .steps import Step, steps
@@ -51,8 +52,11 @@ class Arming:
     def arm(self, db: Connection, told: Told = lambda _: None) -> journal.Recovery:
         """Do them, telling each; an armed one is left as it is, and one that was begun is gone on with.
 
-        Raises TableMissing, TableProtected, RecoveryMoved, and ArmRefused after everything was taken back.
+        Raises TableMissing, GrantsMissing, TableProtected, RecoveryMoved, and ArmRefused after everything was taken back.
         """
+        if missing := lacking(db, db.info.user, self.migration):
+            needed = "; ".join(grant.run.as_string(db) for grant in missing)
+            raise GrantsMissing(self.migration.target, f"role {db.info.user} lacks: {needed}")
         try:
             journal.lay_out(db)
         except psycopg.errors.InsufficientPrivilege as error:

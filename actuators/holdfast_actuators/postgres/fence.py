@@ -78,7 +78,7 @@ def lift(db: Connection, migration_id: MigrationId, token: int) -> None:
     found = journal.expect(
         db, migration_id, "armed", "fencing", "fenced", "captured", "undone", "undone_with_conflicts"
     )
-    if found.fenced_login:
+    if found.fenced_login and not _may_log_in(db, found.role_name):
         _let_log_in(db, migration_id, found.role_name, True)
     with db.transaction():
         found = journal.lock(db, migration_id, found.state, token=token)
@@ -94,13 +94,19 @@ def _intend(db: Connection, migration_id: MigrationId, token: int) -> journal.Re
     with db.transaction():
         recovery = journal.lock(db, migration_id, "armed", "fencing", token=token)
         if recovery.state == "armed":
-            row = db.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [recovery.role_name]).fetchone()
-            if row is None:
+            may_log_in = _may_log_in(db, recovery.role_name)
+            if may_log_in is None:
                 raise FenceRefused(
                     migration_id, f"the server has no role {recovery.role_name}", "mend role under [migrations]"
                 )
-            journal.move(db, migration_id, "fencing", fenced_login=row[0])
+            journal.move(db, migration_id, "fencing", fenced_login=may_log_in)
     return recovery
+
+
+def _may_log_in(db: Connection, role_name: str) -> bool | None:
+    """None: the server has no such role."""
+    row = db.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [role_name]).fetchone()
+    return None if row is None else bool(row[0])
 
 
 def _let_log_in(db: Connection, migration_id: MigrationId, role_name: str, may: bool) -> None:

@@ -26,6 +26,12 @@ def arm(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the SQL that would run now; changes nothing.")
     ] = False,
+    print_grants: Annotated[
+        bool,
+        typer.Option(
+            "--print-grants", help="Print the SQL that an administrator runs once, and what is there already."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Keep what takes a migration's rows back.
@@ -37,6 +43,9 @@ def arm(
     settings, migration = configured(which)
     arming = Arming.of(settings.environment, which, migration)
     with connected(settings, migration) as (db, _):
+        if print_grants:
+            _print_grants(db, migration, as_json)
+            return
         if dry_run:
             steps = arming.dry_run(db)
             if as_json:
@@ -56,6 +65,17 @@ def arm(
     typer.echo(
         f"{which} is {found.state} since {found.armed_lsn}: its sessions begin with SELECT holdfast.join('{which}')"
     )
+
+
+def _print_grants(db: "Connection", migration: MigrationSettings, as_json: bool) -> None:
+    from holdfast_actuators.postgres.grants import grants
+
+    found = [(grant, grant.held(db)) for grant in grants(db, db.info.user, migration)]
+    if as_json:
+        print_json([{"why": grant.why, "sql": grant.run.as_string(db), "held": held} for grant, held in found])
+        return
+    for grant, held in found:
+        typer.echo(f"-- {grant.why}{' (there already)' if held else ''}\n{grant.run.as_string(db)};")
 
 
 def disarm(which: Which, as_json: Json = False) -> None:

@@ -107,6 +107,17 @@ class DisarmRefused(Refused):
 
 
 @dataclass
+class GrantsMissing(Refused):
+    """The role that we connect as may not do what a recovery needs; nothing was touched."""
+
+    target: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"target {self.target}: {self.detail}; an administrator runs what holdfast arm ID --print-grants prints"
+
+
+@dataclass
 class FenceRefused(Refused):
     """The migration's role could not be fenced; it may log in again as before."""
 

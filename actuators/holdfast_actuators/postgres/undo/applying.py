@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from holdfast_schemas.errors import UndoBlocked
+from holdfast_schemas.errors import GrantsMissing, UndoBlocked
 from holdfast_schemas.identity import MigrationId, TargetName
 
 from .. import journal
@@ -33,10 +33,14 @@ SESSION = {
 
 
 def undoing_session(target: TargetName, dsn: str) -> Connection:
-    """A session that undoes. Raises TargetUnreachable, and InsufficientPrivilege where a setting may not be set."""
+    """A session that undoes. Raises TargetUnreachable, GrantsMissing."""
     db = connect(target, dsn)
-    for name, value in SESSION.items():
-        db.execute("SELECT set_config(%s, %s, false)", [name, value])
+    try:
+        for name, value in SESSION.items():
+            db.execute("SELECT set_config(%s, %s, false)", [name, value])
+    except psycopg.errors.InsufficientPrivilege as error:
+        db.close()
+        raise GrantsMissing(target, " ".join(str(error).split())) from None
     return db
 
 

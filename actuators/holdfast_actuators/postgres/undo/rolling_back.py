@@ -45,7 +45,8 @@ class LogRollback:
         Raises RecoveryMoved (not armed), RecoveryTaken (another one does it now), FenceRefused, SlotUnreadable, UndoRefused:
         then nothing was touched, and the role may log in again. UndoBlocked: half done, the fence stands, call it again.
         """
-        with connect(self.target, self.dsn) as db:
+        # The session that undoes is made first: what it may not do shows before the fence, and not after it.
+        with undoing_session(self.target, self.dsn) as session, connect(self.target, self.dsn) as db:
             journal.expect(db, self.migration_id, *ANY)
             token = journal.take(db, self.migration_id)
             try:
@@ -53,7 +54,7 @@ class LogRollback:
             except (FenceRefused, SlotUnreadable, UndoRefused, MalformedMessage, TargetUnreachable):
                 lift(db, self.migration_id, token)
                 raise
-            done = self._undo(db, token, told)
+            done = self._undo(db, session, token, told)
             lift(db, self.migration_id, token)
         told(f"{done.rows:,} rows taken back in {done.seconds:.1f} s, {done.conflicts:,} conflicts")
         return done
@@ -73,11 +74,10 @@ class LogRollback:
                 journal.lock(db, self.migration_id, "captured", token=token)
                 journal.move(db, self.migration_id, "undoing", on_conflict=self.on_conflict)
 
-    def _undo(self, db: Connection, token: int, told: Told) -> Undone:
+    def _undo(self, db: Connection, session: Connection, token: int, told: Told) -> Undone:
         found = journal.expect(db, self.migration_id, "undoing", *DONE)
         if found.state != "undoing":
             return Undone(found.rows_undone, journal.count(db, self.migration_id, "conflict"), found.undo_seconds)
         on_conflict = cast(OnConflict, found.on_conflict)  # what the one who began it chose
-        with undoing_session(self.target, self.dsn) as session:
-            undo = Undo(session, self.migration_id, token, on_conflict)
-            return undo.run(lambda left, rows: told(f"{rows:,} rows taken back, {left:,} chunks left"))
+        undo = Undo(session, self.migration_id, token, on_conflict)
+        return undo.run(lambda left, rows: told(f"{rows:,} rows taken back, {left:,} chunks left"))
