@@ -4,13 +4,12 @@ import contextlib
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from holdfast_actuators.postgres.connecting import canonical_dsn
 from holdfast_actuators.postgres.undo import stream
 from holdfast_actuators.postgres.undo.decode import Begin, Insert, LogicalMessage, Message, decode
 from holdfast_actuators.postgres.undo.stream import lsn_number, peek
@@ -156,7 +155,7 @@ def test_waiting_for_a_position_that_is_not_written_yet_costs_nothing(log: Log) 
 @pytest.mark.long
 def test_a_reader_that_is_slower_than_wal_sender_timeout_goes_on(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "STATUS_SECONDS", 0.1)
-    monkeypatch.setattr(stream, "canonical_dsn", with_timeout(400))
+    monkeypatch.setitem(stream.SESSION, "wal_sender_timeout", "400ms")
     log.insert(*range(100_000))  # more than fits into the sockets' buffers
     read = 0
     for number, _ in enumerate(log.peek(log.now())):
@@ -164,10 +163,6 @@ def test_a_reader_that_is_slower_than_wal_sender_timeout_goes_on(log: Log, monke
         if number % 10_000 == 0:
             time.sleep(0.2)
     assert read > 100_000
-
-
-def with_timeout(milliseconds: int) -> Callable[[str], str]:
-    return lambda dsn: canonical_dsn(dsn, wal_sender_timeout=str(milliseconds))
 
 
 def test_a_slot_that_somebody_else_reads(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

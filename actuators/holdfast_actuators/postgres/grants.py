@@ -102,7 +102,9 @@ def _server(db: Connection, role_name: str) -> Iterator[Grant]:
 def _tables(db: Connection, role_name: str, migration: MigrationSettings) -> Iterator[Grant]:
     oids = [table.table_oid for table in read_tables(db, migration.tables)]
     owners = db.execute(
-        "SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = ANY(%s::oid[]) ORDER BY 1", [oids]
+        "SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = ANY(%s::oid[])"
+        " AND pg_get_userbyid(relowner) <> %s ORDER BY 1",
+        [oids, role_name],
     )
     for (owner,) in owners.fetchall():
         yield Grant(

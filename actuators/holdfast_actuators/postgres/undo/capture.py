@@ -14,7 +14,7 @@ from holdfast_schemas.errors import UndoRefused
 from holdfast_schemas.identity import MigrationId, TargetName
 
 from .. import journal
-from ..connecting import Connection
+from ..connecting import APPLICATION_NAME, Connection
 from ..disarming import saved_tables
 from ..keys import key_columns
 from ..tables import read_tables
@@ -52,6 +52,7 @@ def capture(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
     with db.transaction():
         db.execute("SET LOCAL statement_timeout = 0")  # one COPY takes as long as there are rows
         recovery = journal.lock(db, migration_id, "fenced", token=token)
+        db.execute("SELECT set_config('application_name', %s, true)", [session_name(recovery.slot)])
         assert recovery.fence_lsn is not None
         if missing := gaps(db, recovery):
             raise UndoRefused(migration_id, missing)
@@ -67,6 +68,11 @@ def capture(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
     seconds = time.monotonic() - began
     hazards = len(sorting.hazards) + sorting.further_hazards
     return Captured(sorting.rows, sorting.chunk, hazards, sorting.foreign_rows, sorting.unchanged_rows, seconds)
+
+
+def session_name(slot: str) -> str:
+    """What the session that captures from this slot is called on the server."""
+    return f"{APPLICATION_NAME} {slot}"
 
 
 def _copy(db: Connection, migration_id: MigrationId, sorting: Sorting, messages: Iterator[bytes]) -> None:

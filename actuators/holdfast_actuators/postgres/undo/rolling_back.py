@@ -24,6 +24,7 @@ from .applying import Undo, Undone, undoing_session
 from .capture import capture
 from .planning import plan, refuse_what_cannot_be_undone
 from .resolving import OnConflict
+from .taking_over import take_over
 
 Told = Callable[[str], None]
 DONE: tuple[RecoveryState, ...] = ("undone", "undone_with_conflicts")
@@ -47,8 +48,7 @@ class LogRollback:
         """
         # The session that undoes is made first: what it may not do shows before the fence, and not after it.
         with undoing_session(self.target, self.dsn) as session, connect(self.target, self.dsn) as db:
-            journal.expect(db, self.migration_id, *ANY)
-            token = journal.take(db, self.migration_id)
+            token = take_over(db, journal.expect(db, self.migration_id, *ANY))
             try:
                 self._prepare(db, token, told)
             except (FenceRefused, SlotUnreadable, UndoRefused, MalformedMessage, TargetUnreachable):

@@ -19,9 +19,11 @@ from holdfast_schemas.identity import TargetName
 from ..connecting import canonical_dsn
 
 STATUS_SECONDS = 5.0
-"""How often the server hears that we live; it gives up after wal_sender_timeout (60 s)."""
-IN_USE_SECONDS = 15.0
-"""How long a slot may still be somebody else's: the server notices a moment later that a reader died."""
+"""How often the server hears that we live."""
+SESSION = {"wal_sender_timeout": "30s"}
+"""How long without a word it keeps the slot for us: pinned, for where it is 0 a frozen reader has the slot for good."""
+IN_USE_SECONDS = 45.0
+"""How long a slot may still be somebody else's: the server notices later that a reader died, or froze."""
 AGAIN_SECONDS = 0.1
 END_SECONDS = 2.0
 """How long the server may take to stop sending; a large transaction it sends to its end."""
@@ -59,7 +61,7 @@ def peek(target: TargetName, dsn: str, slot: str, publication: str, until_lsn: s
 
     Raises SlotInUse, SlotLost, SlotUnreadable; TargetUnreachable too when the server goes away in between.
     """
-    connection = pq.PGconn.connect(make_conninfo(canonical_dsn(dsn), **CONNECTION).encode())
+    connection = pq.PGconn.connect(make_conninfo(canonical_dsn(dsn, **SESSION), **CONNECTION).encode())
     try:
         if connection.status != pq.ConnStatus.OK:
             raise TargetUnreachable(target, _words(connection.error_message))
