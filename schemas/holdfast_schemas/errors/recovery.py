@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .tree import HoldfastError, NotFound, Refused, Unreachable
+from .tree import HoldfastError, NotFound, Refused, Unreachable, Unusable
 
 
 @dataclass
@@ -181,3 +181,14 @@ class UndoRefused(Refused):
             f"{self.migration_id} cannot be undone from the log, and nothing was touched: {'; '.join(self.reasons)};"
             f" a clone has the rows as they were: holdfast clone {self.migration_id}"
         )
+
+
+@dataclass
+class PlanUnreadable(Unusable):
+    """The plan's SQL does not parse."""
+
+    line: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"the plan does not parse (line {self.line}): {self.detail}"

@@ -1,0 +1,75 @@
+"""The whole preflight: facts read, checks asked, one verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from holdfast_schemas.identity import MigrationId
+from holdfast_schemas.settings import MigrationSettings
+
+from .. import journal
+from ..connecting import Connection
+from ..grants import lacking
+from .facts import Facts, read_facts
+from .findings import Finding
+from .server_checks import CHECKS
+from .statements import Judged, judge_plan
+from .table_checks import TableVerdict, judge_table
+
+PROTECTED = sql.SQL("""
+    SELECT format('%%I.%%I', n.nspname, c.relname), p.migration_id FROM {} p
+    JOIN pg_class c ON c.oid = p.table_oid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.migration_id <> %s
+""").format(journal.table("protected"))
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """``findings`` of the server and the plan; ``state`` as the recovery's journal says, None before arming."""
+
+    migration_id: MigrationId
+    state: str | None
+    findings: tuple[Finding, ...]
+    tables: tuple[TableVerdict, ...]
+    statements: tuple[Judged, ...]
+
+    @property
+    def blocks(self) -> list[Finding]:
+        """What has to be cured before it can be armed, or be undone."""
+        all_of_them = [*self.findings, *(finding for table in self.tables for finding in table.findings)]
+        return [finding for finding in all_of_them if finding.level == "block"]
+
+
+def preflight(db: Connection, migration_id: MigrationId, migration: MigrationSettings, plan: str | None) -> Preflight:
+    """Ask everything; changes nothing. Raises TableMissing, PlanUnreadable."""
+    server, tables = read_facts(db, migration)
+    found = journal.read(db, migration_id)
+    laid_out = journal.laid_out(db)
+    facts = Facts(
+        migration,
+        db.info.dbname,
+        db.info.user,
+        server,
+        tables,
+        tuple(grant.run.as_string(db) for grant in lacking(db, db.info.user, migration)),
+        tuple(db.execute(PROTECTED, [migration_id]).fetchall()) if laid_out else (),
+        found is not None and found.state not in ("disarmed", "preparing"),
+    )
+    statements = () if plan is None else tuple(judge_plan(plan))
+    findings = [finding for check in CHECKS for finding in check(facts)]
+    findings += _strangers(statements, facts)
+    verdicts = tuple(judge_table(table, facts) for table in tables)
+    return Preflight(migration_id, found.state if found else None, tuple(findings), verdicts, statements)
+
+
+def _strangers(statements: Sequence[Judged], facts: Facts) -> list[Finding]:
+    """Tables that the plan writes and that are not protected: their rows would not come back."""
+    known = {name.replace('"', "") for name in [*facts.migration.tables, *(table.name for table in facts.tables)]}
+    known |= {name.rpartition(".")[2] for name in known}
+    return [
+        Finding(
+            "block", "not-protected", f"line {one.line} writes {name}, which is not among the migration's tables",
+            f"add it to tables under [migrations.ID] ({one.text[:60]})",
+        )
+        for one in statements for name in one.writes if name not in known
+    ]  # fmt: skip
