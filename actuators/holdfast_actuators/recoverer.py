@@ -13,6 +13,7 @@ import psycopg
 
 from holdfast_schemas.errors import (
     HoldfastError,
+    PreflightBlocked,
     RecoveryTaken,
     SlotInUse,
     TargetUnreachable,
@@ -26,6 +27,7 @@ from .postgres import journal
 from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
 from .postgres.disarming import disarm
+from .postgres.preflight.report import preflight
 from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
 from .postgres.undo.rolling_back import LogRollback
@@ -94,6 +96,7 @@ class Recoverer:
                 with _alone(db, migration_id) as alone:
                     if alone:
                         disarm(db, migration_id)  # an earlier run's
+                        self._preflight(db, migration_id, migration)
                         Arming.of(self._settings.environment, migration_id, migration).arm(db)
                         self._ledger.recovery_seen(migration_id, "armed", migration.protect)
                         log.info("%s is armed", migration_id, extra={"migration_id": migration_id, "run_id": run_id})
@@ -103,6 +106,12 @@ class Recoverer:
             except HoldfastError as refusal:
                 log.error("%s", refusal, extra={"migration_id": migration_id, "run_id": run_id})
                 self._ledger.arm_refused(migration_id, run_id, str(refusal))
+
+    def _preflight(self, db: Connection, migration_id: MigrationId, migration: MigrationSettings) -> None:
+        """Raises PreflightBlocked. The plan is asked too where this machine has it."""
+        plan = migration.plan.read_text() if migration.plan is not None and migration.plan.exists() else None
+        if blocks := preflight(db, migration_id, migration, plan).blocks:
+            raise PreflightBlocked(migration_id, [f"{one.message} ({one.cure})" for one in blocks])
 
     def _disarm(self) -> None:
         """What a run that is closed was armed with goes: a slot that is forgotten fills the disk."""

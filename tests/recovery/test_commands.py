@@ -107,3 +107,22 @@ def test_a_target_that_does_not_answer(
     said = capsys.readouterr().err
     assert "target app cannot be reached" in said
     assert "hidden" not in said
+
+
+def test_orphans_are_found_and_dropped_and_what_is_armed_stays(
+    configured: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["arm", "m"]) == 0
+    assert main(["disarm", "--orphans"]) == 0
+    assert capsys.readouterr().out.endswith("no orphans\n")
+    with psycopg.connect(configured) as db:
+        db.execute("DELETE FROM holdfast_recovery.protected")
+        db.execute("DELETE FROM holdfast_recovery.recovery")  # the journal of a target that was restored
+    assert main(["disarm", "--orphans", "--dry-run", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["kind"] for one in found] == ["slot", "publication", "origin", "trigger", "trigger"]
+    assert main(["disarm", "--orphans"]) == 0
+    assert capsys.readouterr().out.count(": dropped") == 5
+    assert main(["disarm", "--orphans"]) == 0
+    assert capsys.readouterr().out == "no orphans\n"
+    assert main(["disarm"]) == 2

@@ -111,3 +111,17 @@ def test_two_actuators_arm_once(bench: Bench, settings: Settings) -> None:
         assert answer(bench, run_id)[0] == "waiting"
         wait_for(lambda: state(bench) == [("armed", run_id)], 30, "it to be armed")
         assert answer(bench, run_id)[0] == "granted"
+
+
+def test_what_preflight_blocks_is_refused_with_its_cure(
+    bench: Bench, target: str, migrator: str, environment: str, settings: Settings
+) -> None:
+    with psycopg.connect(target) as db:
+        db.execute("ALTER TABLE public.lines SET UNLOGGED")
+    run_id = str(uuid.uuid4())
+    with Running(bench, settings):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        assert answer(bench, run_id)[0] == "waiting"
+        wait_for(lambda: answer(bench, run_id)[0] == "refused", 20, "the refusal", 0.2)
+    assert "public.lines is unlogged" in answer(bench, run_id)[1]
+    assert "ALTER TABLE public.lines SET LOGGED" in answer(bench, run_id)[1]

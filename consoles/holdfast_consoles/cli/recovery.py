@@ -78,11 +78,26 @@ def _print_grants(db: "Connection", migration: MigrationSettings, as_json: bool)
         typer.echo(f"-- {grant.why}{' (there already)' if held else ''}\n{grant.run.as_string(db)};")
 
 
-def disarm(which: Which, as_json: Json = False) -> None:
+def disarm(
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="ID", help="The migration; none with --orphans.", autocompletion=migration_ids),
+    ] = None,
+    orphans: Annotated[
+        bool, typer.Option("--orphans", help="Drop what bears our names on any target and belongs to no recovery.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --orphans: only say what there is.")] = False,
+    as_json: Json = False,
+) -> None:
     """Take back what arm did to the server.
 
     Slot, publication, origins, triggers, replica identity. Repeatable.
     """
+    if orphans == (which is not None):
+        raise typer.BadParameter("name one migration, or say --orphans", param_hint="ID")
+    if which is None:
+        _orphans(dry_run, as_json)
+        return
     from holdfast_actuators.postgres.disarming import disarm as take_back
 
     settings, migration = configured(which)
@@ -95,6 +110,25 @@ def disarm(which: Which, as_json: Json = False) -> None:
         typer.echo(
             f"{which} is disarmed: nothing of it is left on the server" if was_armed else f"{which} is not armed"
         )
+
+
+def _orphans(dry_run: bool, as_json: bool) -> None:
+    from holdfast_actuators.postgres.connecting import connect
+    from holdfast_actuators.postgres.orphans import drop, find_orphans
+
+    found: list[dict[str, object]] = []
+    for name, target in Settings.load().targets.items():
+        with connect(name, target.dsn.get_secret_value()) as db:
+            for orphan in find_orphans(db):
+                if not dry_run:
+                    drop(db, orphan)
+                found.append({"target": name, "kind": orphan.kind, "name": orphan.name, "dropped": not dry_run})
+                if not as_json:
+                    typer.echo(f"{name}: {orphan.kind} {orphan.name}{'' if dry_run else ': dropped'}")
+    if as_json:
+        print_json(found)
+    elif not found:
+        typer.echo("no orphans")
 
 
 def show_dry_run(which: str, as_json: bool) -> None:

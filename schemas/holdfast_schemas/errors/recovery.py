@@ -192,3 +192,14 @@ class PlanUnreadable(Unusable):
 
     def __str__(self) -> str:
         return f"the plan does not parse (line {self.line}): {self.detail}"
+
+
+@dataclass
+class PreflightBlocked(Refused):
+    """Preflight found what has to be cured before the migration can be armed."""
+
+    migration_id: str
+    findings: list[str]
+
+    def __str__(self) -> str:
+        return f"{self.migration_id} cannot be armed: {'; '.join(self.findings)}"

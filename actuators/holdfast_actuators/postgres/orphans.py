@@ -1,0 +1,76 @@
+"""What nobody disarmed: slots, publications, origins and triggers that bear our names and belong to no recovery.
+
+Slots and origins are the server's, their journals each database's. So a slot of another database is never an orphan here, and
+an origin is one only when no slot of its name is left anywhere on the server.
+"""
+
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from holdfast_schemas.errors import DisarmRefused
+
+from . import journal
+from .connecting import Connection, Statement
+from .steps import TRIGGER
+
+NAME = "^hf_[0-9a-f]{20}$"
+FOUND = """
+    SELECT 'slot', slot_name::text, slot_name::text FROM pg_replication_slots
+    WHERE database = current_database() AND slot_name ~ %(name)s
+    UNION ALL SELECT 'publication', pubname::text, pubname::text FROM pg_publication WHERE pubname ~ %(name)s
+    UNION ALL SELECT 'origin', roname, regexp_replace(roname, '_[0-9]+$', '') FROM pg_replication_origin
+    WHERE regexp_replace(roname, '_[0-9]+$', '') ~ %(name)s AND NOT EXISTS (
+        SELECT FROM pg_replication_slots WHERE slot_name = regexp_replace(roname, '_[0-9]+$', '')
+        AND database <> current_database())
+    UNION ALL SELECT 'trigger', format('%%I.%%I', n.nspname, c.relname), '' FROM pg_trigger t
+    JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE t.tgname = %(trigger)s AND NOT t.tgisinternal
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """``kind`` is slot, publication, origin or trigger; ``name`` the object, of a trigger its table."""
+
+    kind: str
+    name: str
+
+    def drop(self) -> Statement:
+        """What takes it away."""
+        if self.kind == "slot":
+            return sql.SQL("SELECT pg_drop_replication_slot({})").format(self.name)
+        if self.kind == "publication":
+            return sql.SQL("DROP PUBLICATION {}").format(sql.Identifier(self.name))
+        if self.kind == "origin":
+            return sql.SQL("SELECT pg_replication_origin_drop({})").format(self.name)
+        return sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(TRIGGER), sql.SQL(self.name))
+
+
+def find_orphans(db: Connection) -> list[Orphan]:
+    """Those of this database, the slots first; replica identities cannot be told from an owner's own choice."""
+    owned: set[str] = set()
+    tables: set[str] = set()
+    if journal.laid_out(db):
+        names = "SELECT slot FROM {} WHERE state <> 'disarmed'"
+        owned = {name for (name,) in db.execute(sql.SQL(names).format(journal.table("recovery")))}
+        protected = (
+            "SELECT format('%%I.%%I', n.nspname, c.relname) FROM {} p JOIN pg_class c ON c.oid = p.table_oid"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        )
+        tables = {name for (name,) in db.execute(sql.SQL(protected).format(journal.table("protected")), [])}
+    found = db.execute(FOUND, {"name": NAME, "trigger": TRIGGER}).fetchall()
+    return [
+        Orphan(kind, name)
+        for kind, name, base in found
+        if (name not in tables if kind == "trigger" else base not in owned)
+    ]
+
+
+def drop(db: Connection, orphan: Orphan) -> None:
+    """Take it away. Raises DisarmRefused."""
+    try:
+        db.execute(orphan.drop())
+    except psycopg.Error as error:
+        raise DisarmRefused("an orphan", f"{orphan.kind} {orphan.name}", " ".join(str(error).split())) from None
