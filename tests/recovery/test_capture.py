@@ -180,6 +180,24 @@ def test_what_the_role_wrote_without_joining_is_named_and_not_taken_for_its_own(
     assert (captured.foreign_rows, captured.hazards) == (3 + 3 * 10, 6)
 
 
+def test_a_prepared_transaction_that_another_session_committed_is_named(armed: Armed) -> None:
+    armed.migration.execute("BEGIN")
+    armed.migration.execute("INSERT INTO events VALUES (1)")
+    armed.migration.execute(f"PREPARE TRANSACTION '{armed.recovery.slot}'")
+    armed.application.execute(f"COMMIT PREPARED '{armed.recovery.slot}'")  # its origin is that session's: none
+    assert armed.capture().rows == 0
+    assert armed.hazards() == [("untagged", "public.events")]
+
+
+def test_what_was_written_under_an_origin_that_was_dropped_since_is_still_the_migration_s(armed: Armed) -> None:
+    armed.migration.execute("INSERT INTO events VALUES (1)")
+    armed.migration.close()
+    drop = "SELECT pg_replication_origin_drop(%s)"
+    armed.application.execute(drop, [armed.recovery.origins[0]])
+    captured = armed.capture()
+    assert (captured.rows, captured.hazards, captured.foreign_rows) == (1, 0, 0)
+
+
 def test_what_commits_behind_the_fence_is_out_even_with_an_origin_of_the_migration(armed: Armed) -> None:
     armed.migration.execute("INSERT INTO events VALUES (1)")
     armed.migration.close()
