@@ -1,8 +1,11 @@
 """An armed migration whose capture is looked at: its sessions, the application's, and the journal."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from holdfast_actuators.postgres import journal
@@ -12,6 +15,17 @@ from holdfast_actuators.postgres.fence import fence
 from holdfast_actuators.postgres.undo.capture import Captured, capture
 from tests.recovery.test_arming import arming_of
 
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import resource, sys
+from holdfast_actuators.postgres.connecting import connect
+from holdfast_actuators.postgres.undo.capture import capture
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with connect("app", sys.argv[1]) as db:
+    captured = capture(db, "app", sys.argv[1], "m", int(sys.argv[2]))
+print(captured.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+"""Captures the migration ``m`` of a DSN with a token; prints the rows, and by how many kB it grew."""
 TABLES = """
     CREATE TABLE public.orders (id int PRIMARY KEY, note text, body text);
     ALTER TABLE public.orders ALTER body SET STORAGE EXTERNAL;
@@ -75,3 +89,25 @@ class Armed:
             disarm(db, "m")
         for session in (self.application, self.migration, self.db):
             session.close()
+
+
+@pytest.fixture
+def armed(target: str, migrator: str, environment: str) -> Iterator[Armed]:
+    """An armed migration, disarmed after the test."""
+    armed = Armed(target, migrator, environment)
+    yield armed
+    armed.close()
+
+
+def filled(armed: Armed, rows: int) -> None:
+    """Let the migration insert so many rows into events, larger than the sockets' buffers: whoever dies is missed."""
+    armed.migration.execute(
+        "INSERT INTO events SELECT i, now(), decode(repeat('00', 400), 'hex') FROM generate_series(1, %s) i", [rows]
+    )
+
+
+def has_copied(armed: Armed, rows: int) -> bool:
+    """Whether a capture that is under way sent so many."""
+    statement = "SELECT max(tuples_processed) FROM pg_stat_progress_copy WHERE datname = current_database()"
+    row = armed.application.execute(statement).fetchone()
+    return bool(row and row[0] and row[0] >= rows)

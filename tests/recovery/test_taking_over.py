@@ -17,9 +17,8 @@ from holdfast_actuators.postgres.undo import capture as module
 from holdfast_actuators.postgres.undo.rolling_back import LogRollback
 from holdfast_actuators.postgres.undo.stream import peek
 from holdfast_actuators.postgres.undo.taking_over import take_over
-from tests.recovery.captures import Armed
-from tests.recovery.test_capture import PROGRAM, ROOT, filled, has_copied
-from tests.recovery.test_capture import armed as armed
+from tests.recovery.captures import PROGRAM, ROOT, Armed, filled, has_copied
+from tests.recovery.captures import armed as armed
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.postgres, pytest.mark.long]
