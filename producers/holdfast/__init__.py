@@ -1,6 +1,7 @@
 """What people type: ``from holdfast import Reporter``. Re-exports, nothing else."""
 
 from holdfast_producers.health import HealthReporter
+from holdfast_producers.joining import join
 from holdfast_producers.reporter import Reporter
 from holdfast_producers.run import Run
 from holdfast_producers.testing import MemorySink
@@ -35,5 +36,6 @@ __all__ = [
     "Settings",
     "Subscription",
     "collect_metrics",
+    "join",
     "topics",
 ]

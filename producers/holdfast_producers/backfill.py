@@ -25,6 +25,7 @@ from . import backfill_statements as statements
 from .backfill_journal import Connection, Journal, Position
 from .backfill_statements import Shape
 from .batch import Batch
+from .joining import join_if_armed
 from .reporter import Reporter, run_id_of_process
 from .run import Run
 from .undoing import Undo
@@ -123,6 +124,7 @@ class Backfill:
         cut = partial(statements.last_keys, db, shape, self.shards)
         # The first process cuts the keys, and the others wait for its transaction.
         self._patiently(lambda: journal.begin(db, self.migration_id, self._definition(shape), cut))
+        join_if_armed(db, self.migration_id)
         run.phase("backfill")
         try:
             while (shard := self._next_shard(db, journal, run)) is not None:

@@ -25,6 +25,10 @@ CANONICAL = {
 """What decides how PostgreSQL spells a value. The log's reader and the undo compare texts: unpinned, every row differs."""
 
 
+IN_TRANSACTION = {"idle_in_transaction_session_timeout": "60s"}
+"""A process that freezes in a transaction must not keep the recovery's row for good."""
+
+
 def options(settings: dict[str, str]) -> str:
     """``settings`` as libpq's ``options``."""
     return " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in settings.items())
@@ -43,6 +47,6 @@ def canonical_dsn(dsn: str, **more: str) -> str:
 def connect(target: TargetName, dsn: str, **more: str) -> Connection:
     """An autocommit session with the canonical spelling and ``search_path = pg_catalog``. Raises TargetUnreachable."""
     try:
-        return psycopg.connect(canonical_dsn(dsn, **more), autocommit=True)
+        return psycopg.connect(canonical_dsn(dsn, **IN_TRANSACTION, **more), autocommit=True)
     except psycopg.OperationalError as error:
         raise TargetUnreachable(target, " ".join(str(error).split())) from None

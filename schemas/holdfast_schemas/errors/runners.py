@@ -111,3 +111,29 @@ class BackfillInvalid(Unusable):
 
     def __str__(self) -> str:
         return f"backfill of {self.table}: {self.problem}"
+
+
+@dataclass
+class JoinRefused(Refused):
+    """The session may not join the migration; what it writes would not be the migration's."""
+
+    migration_id: str
+    sqlstate: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"this session does not join {self.migration_id}: {self.detail}"
+
+
+@dataclass
+class PoolerBetween(Refused):
+    """A pooler lends our server session to others between two transactions."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.host}:{self.port} is a pooler that changes sessions between transactions: a migration's tag would stay on"
+            " somebody else's; connect to the server itself, or use session pooling"
+        )
