@@ -47,6 +47,7 @@ def migrator(postgres: PostgresServer, target: str) -> Iterator[str]:
         db.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(role))
     yield make_conninfo(target, user=name)
     with psycopg.connect(target, autocommit=True) as db:
-        db.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        db.execute("SET lock_timeout = '20s'")
+        db.execute(sql.SQL("DROP OWNED BY {} CASCADE").format(role))
     with psycopg.connect(postgres.dsn(), autocommit=True) as db:
         db.execute(sql.SQL("DROP ROLE {}").format(role))

@@ -27,6 +27,11 @@ TERMINATE = """
 """
 # One statement finds and ends them: a pid that was given to somebody else in between is none of the role's.
 PREPARED = "SELECT string_agg(quote_literal(gid), ', ') FROM pg_prepared_xacts WHERE owner = %s AND database = current_database()"
+INVALID_INDEXES = sql.SQL("""
+    SELECT format('%%I.%%I', n.nspname, c.relname) FROM {} p JOIN pg_index i ON i.indrelid = p.table_oid AND NOT i.indisvalid
+    JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE p.migration_id = %s ORDER BY 1
+""")
 Told = Callable[[str], None]
 
 
@@ -45,6 +50,12 @@ def bystanders(db: Connection, role_name: str) -> int:
         "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND datname <> current_database()", [role_name]
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def invalid_indexes(db: Connection, migration_id: MigrationId) -> list[str]:
+    """What a CREATE INDEX CONCURRENTLY that was ended leaves on the protected tables: no rollback drops it."""
+    rows = db.execute(INVALID_INDEXES.format(journal.table("protected")), [migration_id]).fetchall()
+    return [name for (name,) in rows]
 
 
 def fence(db: Connection, migration_id: MigrationId, token: int, told: Told = lambda _: None) -> Fenced:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
+import psycopg
+
 from holdfast_schemas.errors import (
     FenceRefused,
     MalformedMessage,
@@ -19,7 +21,7 @@ from holdfast_schemas.states import RecoveryState
 
 from .. import journal
 from ..connecting import Connection, connect
-from ..fence import fence, lift
+from ..fence import fence, invalid_indexes, lift
 from .applying import Undo, Undone, undoing_session
 from .capture import capture
 from .planning import plan, refuse_what_cannot_be_undone
@@ -64,8 +66,13 @@ class LogRollback:
         if journal.expect(db, self.migration_id, *ANY).state in ("armed", "fencing"):
             fenced = fence(db, self.migration_id, token, told)
             told(f"fenced at {fenced.fence_lsn} in {fenced.seconds:.2f} s")
+            for name in invalid_indexes(db, self.migration_id):
+                told(f"index {name} is invalid, half built: DROP INDEX CONCURRENTLY {name}")
         if journal.expect(db, self.migration_id, *ANY).state == "fenced":
-            captured = capture(db, self.target, self.dsn, self.migration_id, token)
+            try:
+                captured = capture(db, self.target, self.dsn, self.migration_id, token)
+            except psycopg.errors.DiskFull as error:
+                raise UndoRefused(self.migration_id, [f"its rows do not fit: {' '.join(str(error).split())}"]) from None
             told(f"captured {captured.rows:,} rows in {captured.chunks:,} chunks, {captured.seconds:.1f} s")
         if journal.expect(db, self.migration_id, *ANY).state == "captured":
             found = plan(db, self.migration_id)
