@@ -39,6 +39,7 @@ bench: venv
 	$(BIN)/python -m benchmarks.stop_latency
 	$(BIN)/python -m benchmarks.recovery
 	$(BIN)/python -m benchmarks.capture
+	$(BIN)/python -m benchmarks.undo
 	$(BIN)/python -m benchmarks.ledger_size
 	$(BIN)/python -m benchmarks.soak --seconds 60
 

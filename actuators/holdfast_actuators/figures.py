@@ -8,6 +8,7 @@ from holdfast_schemas.exposition import Figure, labelled, plain
 
 from .lease import REASONS
 from .ledger import Load
+from .postgres.slots import SlotsSeen
 
 READY_SECONDS = 10.0
 LOAD_SECONDS = 30.0
@@ -31,6 +32,7 @@ class Figures:
         self._load: Load | None = None
         self._load_at = 0.0
         self._owed_since: tuple[int, float] | None = None
+        self._slots: dict[str, tuple[SlotsSeen, float]] = {}
 
     def taken(self, topic: str) -> None:
         """One record was taken in."""
@@ -62,6 +64,10 @@ class Figures:
         elif self._owed_since is None or self._owed_since[0] != load.oldest_owed:
             self._owed_since = (load.oldest_owed, self._load_at)
 
+    def slots(self, target: str, seen: SlotsSeen) -> None:
+        """What our slots keep on a target now."""
+        self._slots[target] = seen, time.monotonic()
+
     def not_ready(self) -> str | None:
         """What is missing, None when ready: a writable ledger, partitions, a recent beat."""
         if self._ledger_missing is not None:
@@ -73,7 +79,12 @@ class Figures:
     def text(self) -> str:
         """The figures as /metrics shows them."""
         return exposition.text(
-            [*exposition.of_the_process("actuator"), *self._of_the_actuator(), *self._of_the_ledger()]
+            [
+                *exposition.of_the_process("actuator"),
+                *self._of_the_actuator(),
+                *self._of_the_ledger(),
+                *self._of_recovery(),
+            ]
         )
 
     def _of_the_actuator(self) -> list[Figure]:
@@ -152,3 +163,31 @@ class Figures:
                 {} if load is None else load.runs,
             ),
         ]
+
+    def _of_recovery(self) -> list[Figure]:
+        since = time.monotonic() - LOAD_SECONDS
+        seen = {target: slots for target, (slots, at) in self._slots.items() if at > since}
+        safe = {target: slots.safe_wal_bytes for target, slots in seen.items()}
+        name = "holdfast_recovery_"
+        return [
+            labelled(
+                f"{name}slots", "gauge", "Slots of ours on a target.", "target",
+                {target: slots.slots for target, slots in seen.items()},
+            ),
+            labelled(
+                f"{name}slots_endangered", "gauge", "Of them, lost or about to be.", "target",
+                {target: len(slots.endangered) for target, slots in seen.items()},
+            ),
+            labelled(
+                f"{name}slot_retained_bytes", "gauge", "The most WAL that one of our slots keeps on a target.", "target",
+                {target: slots.retained_bytes for target, slots in seen.items()},
+            ),
+            labelled(
+                f"{name}slot_safe_bytes", "gauge", "WAL that may still be written until one of our slots is lost.", "target",
+                {target: left for target, left in safe.items() if left is not None},
+            ),
+            labelled(
+                f"{name}slot_catalog_transactions", "gauge", "Age of the oldest catalog horizon that our slots hold.", "target",
+                {target: slots.catalog_transactions for target, slots in seen.items()},
+            ),
+        ]  # fmt: skip

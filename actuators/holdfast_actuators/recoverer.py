@@ -22,12 +22,14 @@ from holdfast_schemas.errors import (
 from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.settings import MigrationSettings, Settings
 
+from .figures import Figures
 from .ledger import AWAY, LEASE_SECONDS, Ledger, LogUndo
 from .postgres import journal
 from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
 from .postgres.disarming import disarm
 from .postgres.preflight.report import preflight
+from .postgres.slots import SlotsSeen, look_at_slots
 from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
 from .postgres.undo.rolling_back import LogRollback
@@ -45,11 +47,15 @@ class _Stopped(Exception):
 class Recoverer:
     """Looks at the targets each second, and works at one undo at a time; it and its lease have a connection each."""
 
-    def __init__(self, ledger: Ledger, leasing: Ledger, settings: Settings, wake: threading.Event) -> None:
+    def __init__(
+        self, ledger: Ledger, leasing: Ledger, settings: Settings, wake: threading.Event, figures: Figures
+    ) -> None:
         self._ledger = ledger
         self._leasing = leasing
         self._settings = settings
         self._wake = wake
+        self._figures = figures
+        self._endangered: set[str] = set()
         self._migrations: dict[MigrationId, MigrationSettings] = {
             name: one for name, one in settings.migrations.items() if one.target in settings.targets
         }
@@ -77,7 +83,9 @@ class Recoverer:
         """What each target's journal says goes to the ledger, which decides by it."""
         for migration_id, migration in self._migrations.items():
             try:
-                found = journal.read(self._target(migration.target), migration_id)
+                db = self._target(migration.target)
+                found = journal.read(db, migration_id)
+                self._watch_slots(migration.target, look_at_slots(db))
             except (psycopg.Error, TargetUnreachable) as error:
                 if migration.target not in self._away:
                     log.warning("target %s: %s", migration.target, error)
@@ -86,6 +94,14 @@ class Recoverer:
                 continue
             self._away.discard(migration.target)
             self._ledger.recovery_seen(migration_id, "new" if found is None else found.state, migration.protect)
+
+    def _watch_slots(self, target: str, seen: SlotsSeen) -> None:
+        self._figures.slots(target, seen)
+        for slot in set(seen.endangered) - self._endangered:
+            log.error(
+                "target %s: slot %s is lost or about to be: what it keeps can soon not be taken back", target, slot
+            )
+        self._endangered |= set(seen.endangered)
 
     def _arm(self) -> None:
         """Runs that wait at the start gate: armed, or refused with the reason."""

@@ -86,7 +86,7 @@ class _Service:
         server = web.serve(
             settings.actuator.web_host, settings.actuator.web_port, self._figures.not_ready, self._figures.text
         )
-        recoverer = Recoverer(_ledger(settings, partitions), _ledger(settings), settings, wake)
+        recoverer = Recoverer(_ledger(settings, partitions), _ledger(settings), settings, wake, self._figures)
         threads = [self._thread(name, job) for name, job in
                    (("intake", intake.run), ("relay", relay.run), ("deadlines", executor.run),
                     ("recoverer", recoverer.run))]  # fmt: skip

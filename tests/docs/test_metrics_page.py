@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from holdfast_actuators.figures import Figures as ActuatorFigures
 from holdfast_actuators.lease import REASONS
 from holdfast_actuators.ledger import Load
+from holdfast_actuators.postgres.slots import SlotsSeen
 from holdfast_processors.engine.state import PartitionState
 from holdfast_processors.runtime.figures import Figures as ProcessorFigures
 from holdfast_processors.runtime.partitions import Owned, Partitions
@@ -24,8 +25,20 @@ ROWS = {
     name: (kind, set(re.findall(r"`(\w+)`", labels)))
     for name, kind, labels in re.findall(r"^\| `(\w+)` \| (counter|gauge) \| (.*?) ?\| .+ \|$", PAGE, re.M)
 }
-UNITS = ("_seconds", "_rows", "_info", "_total")
-COUNTS_OF_THINGS = ("partitions", "loaded", "migrations", "renewed", "withheld", "writable", "actions", "runs")
+UNITS = ("_seconds", "_bytes", "_rows", "_info", "_total")
+COUNTS_OF_THINGS = (
+    "partitions",
+    "loaded",
+    "migrations",
+    "renewed",
+    "withheld",
+    "writable",
+    "actions",
+    "runs",
+    "slots",
+    "endangered",
+    "transactions",
+)
 
 
 def processor() -> str:
@@ -41,6 +54,7 @@ def actuator() -> str:
     figures.taken("decisions")
     figures.beat(12, Counter({"rules": 2}), None)
     figures.load(Load(3, 17, 1, {"held": 2}, {"live": 4}))
+    figures.slots("app", SlotsSeen(1, 4_096, 8_192, 7, []))
     return figures.text()
 
 

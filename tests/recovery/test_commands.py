@@ -120,7 +120,7 @@ def test_orphans_are_found_and_dropped_and_what_is_armed_stays(
         db.execute("DELETE FROM holdfast_recovery.recovery")  # the journal of a target that was restored
     assert main(["disarm", "--orphans", "--dry-run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [one["kind"] for one in found] == ["slot", "publication", "origin", "trigger", "trigger"]
+    assert [one["kind"] for one in found] == ["trigger", "trigger", "origin", "publication", "slot"]
     assert main(["disarm", "--orphans"]) == 0
     assert capsys.readouterr().out.count(": dropped") == 5
     assert main(["disarm", "--orphans"]) == 0

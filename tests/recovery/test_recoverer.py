@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from holdfast_actuators.figures import Figures
 from holdfast_actuators.ledger import Ledger
 from holdfast_actuators.postgres.undo.applying import SESSION
 from holdfast_actuators.recoverer import Recoverer
@@ -37,9 +38,9 @@ class Running:
     """A recoverer in a thread, as in the service."""
 
     def __init__(self, bench: Bench, settings: Settings) -> None:
-        self.stop, self.wake = threading.Event(), threading.Event()
+        self.stop, self.wake, self.figures = threading.Event(), threading.Event(), Figures()
         one, other = (Ledger(bench.dsn, SCHEMA, settings.actuator) for _ in range(2))
-        recoverer = Recoverer(one, other, settings, self.wake)
+        recoverer = Recoverer(one, other, settings, self.wake, self.figures)
         self.thread = threading.Thread(target=recoverer.run, args=(self.stop,))
 
     def __enter__(self) -> "Running":
@@ -65,11 +66,14 @@ def rolled_back(bench: Bench) -> Any:
 
 def test_a_decision_takes_the_rows_back(bench: Bench, loop: Loop, settings: Settings) -> None:
     loop.migration.execute("UPDATE orders SET cents = 100")
-    with Running(bench, settings):
+    with Running(bench, settings) as running:
         wait_for(lambda: seen(bench) == [("armed",)], 20, "the recovery to be seen")
+        assert 'holdfast_recovery_slots{target="app"} 1' in running.figures.text()
         decision = rolled_back(bench)
         wait_for(lambda: bench.outcomes(decision.decision_id)[-1] == "effective", 30, "the rollback")
         wait_for(lambda: seen(bench) == [("undone",)], 20, "the end to be seen")
+        none_left = 'holdfast_recovery_slots{target="app"} 0'
+        wait_for(lambda: none_left in running.figures.text(), 20, "its slot to be dropped: its rows are captured")
     assert loop.rows() == loop.before
     assert bench.execute("SELECT state, outcome FROM run") == [("finished", "rolled_back")]
 

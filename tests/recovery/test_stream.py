@@ -132,7 +132,7 @@ def test_a_database_of_another_encoding_is_read_as_utf_8(log: Log) -> None:
 
 def test_waiting_for_a_position_that_is_not_written_yet_costs_nothing(log: Log) -> None:
     log.insert(1)
-    wal = lsn_number(log.now()) + (1 << 20)
+    wal = lsn_number(log.now()) + (64 << 20)  # further than other tests on this server write meanwhile
     until = f"{wal >> 32:X}/{wal & 0xFFFFFFFF:X}"
     spent: list[float] = []
 
@@ -143,9 +143,9 @@ def test_waiting_for_a_position_that_is_not_written_yet_costs_nothing(log: Log) 
 
     thread = threading.Thread(target=read)
     thread.start()
-    thread.join(1)
+    thread.join(0.5)
     assert thread.is_alive()  # it waits
-    log.db.execute("SELECT pg_logical_emit_message(false, 'filling', repeat('x', 2 << 20))")
+    log.db.execute("SELECT pg_logical_emit_message(false, 'filling', repeat('x', 65 << 20))")
     log.now()
     thread.join(30)
     assert spent

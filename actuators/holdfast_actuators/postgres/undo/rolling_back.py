@@ -80,6 +80,7 @@ class LogRollback:
             with db.transaction():
                 journal.lock(db, self.migration_id, "captured", token=token)
                 journal.move(db, self.migration_id, "undoing", on_conflict=self.on_conflict)
+        _free_wal(db, journal.expect(db, self.migration_id, "undoing", *DONE).slot)
 
     def _undo(self, db: Connection, session: Connection, token: int, told: Told) -> Undone:
         found = journal.expect(db, self.migration_id, "undoing", *DONE)
@@ -88,3 +89,8 @@ class LogRollback:
         on_conflict = cast(OnConflict, found.on_conflict)  # what the one who began it chose
         undo = Undo(session, self.migration_id, token, on_conflict)
         return undo.run(lambda left, rows: told(f"{rows:,} rows taken back, {left:,} chunks left"))
+
+
+def _free_wal(db: Connection, slot: str) -> None:
+    """The rows are in the journal, and nothing leads back to armed: the slot keeps WAL for nobody."""
+    db.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [slot])
