@@ -5,6 +5,7 @@ import pytest
 from psycopg import sql
 
 from holdfast_actuators.postgres import journal
+from holdfast_actuators.postgres.lock_waits import with_bounded_lock_waits
 from holdfast_actuators.postgres.undo.capture import capture
 from holdfast_actuators.postgres.undo.planning import plan
 from holdfast_actuators.postgres.undo.preview import preview
@@ -165,8 +166,8 @@ def test_a_prepared_transaction_that_another_session_committed_is_named(armed: A
 def test_what_was_written_under_an_origin_that_was_dropped_since_is_still_the_migration_s(armed: Armed) -> None:
     armed.migration.execute("INSERT INTO events VALUES (1)")
     armed.migration.close()
-    drop = "SELECT pg_replication_origin_drop(%s)"
-    armed.application.execute(drop, [armed.recovery.origins[0]])
+    drop = sql.SQL("SELECT pg_replication_origin_drop({})").format(armed.recovery.origins[0])
+    with_bounded_lock_waits(armed.application, drop, statement_seconds=10)  # the session may not be quite gone yet
     captured = armed.capture()
     assert (captured.rows, captured.hazards, captured.foreign_rows) == (1, 0, 0)
 

@@ -15,7 +15,10 @@ PAUSE_SECONDS = 0.5
 
 
 def with_bounded_lock_waits(db: Connection, statement: Statement, *, statement_seconds: float) -> None:
-    """Run it in a transaction of its own. Raises LockNotAvailable after the last attempt, QueryCanceled when it takes longer."""
+    """Run it in a transaction of its own; an origin or slot that a session is just leaving is waited for in the same way.
+
+    Raises LockNotAvailable or ObjectInUse after the last attempt, QueryCanceled when it takes longer.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with db.transaction():
@@ -23,7 +26,7 @@ def with_bounded_lock_waits(db: Connection, statement: Statement, *, statement_s
                 db.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(f"{statement_seconds:g}s"))
                 db.execute(statement)
                 return
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.ObjectInUse):
             if attempt == ATTEMPTS:
                 raise
         time.sleep(PAUSE_SECONDS * (1 + random.random()))

@@ -92,5 +92,7 @@ class LogRollback:
 
 
 def _free_wal(db: Connection, slot: str) -> None:
-    """The rows are in the journal, and nothing leads back to armed: the slot keeps WAL for nobody."""
-    db.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [slot])
+    """The rows are in the journal, and nothing leads back to armed: the slot keeps WAL for nobody. One that a preview is
+    reading goes when it is disarmed."""
+    drop = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s AND NOT active"
+    db.execute(drop, [slot])
