@@ -20,11 +20,13 @@ pytestmark = pytest.mark.postgres
 TABLES = """
     CREATE TABLE public.orders (id int PRIMARY KEY, cents int, note text, sku text UNIQUE);
     CREATE TABLE public.lines (id int PRIMARY KEY,
-        order_id int REFERENCES public.orders ON DELETE CASCADE ON UPDATE CASCADE, note text);
+        order_id int REFERENCES public.orders ON DELETE CASCADE ON UPDATE CASCADE, note text,
+        amount numeric(10,2) DEFAULT 1, code char(5) DEFAULT 'c', short varchar(20) DEFAULT 's');
     INSERT INTO public.orders SELECT i, 0, 'n', 's' || i FROM generate_series(1, 20) i;
-    INSERT INTO public.lines SELECT i, (i + 1) / 2, 'l' FROM generate_series(1, 40) i;
+    INSERT INTO public.lines (id, order_id, note) SELECT i, (i + 1) / 2, 'l' FROM generate_series(1, 40) i;
 """
 NAMES = ("public.orders", "public.lines")
+COLUMNS = "id, order_id, note, amount, code, short"
 
 
 class Loop:
@@ -150,6 +152,15 @@ def raise_rollback(transaction: psycopg.Transaction) -> None:
         ("ALTER TABLE lines DROP COLUMN note", r"public\.lines\.note was dropped or renamed"),
         ("ALTER TABLE lines ALTER note TYPE int USING 1", r"public\.lines\.note has another type since: integer"),
         ("DROP TABLE lines", r"public\.lines was dropped"),
+        (
+            "ALTER TABLE lines ALTER note TYPE varchar(4)",
+            r"public\.lines\.note has another type since: character varying\(4\)",
+        ),
+        (
+            "ALTER TABLE lines ALTER amount TYPE numeric(10,4)",
+            r"public\.lines\.amount has another type since: numeric\(10,4\)",
+        ),
+        ("ALTER TABLE lines ALTER code TYPE text", r"public\.lines\.code has another type since: text"),
     ],
 )
 def test_what_cannot_be_undone_is_refused_by_name_before_anything_is_touched(
@@ -171,6 +182,8 @@ def test_what_cannot_be_undone_is_refused_by_name_before_anything_is_touched(
         "ALTER TABLE lines RENAME TO renamed",
         "ALTER TABLE lines ALTER id TYPE bigint",
         "ALTER TABLE lines DROP CONSTRAINT lines_pkey",
+        "ALTER TABLE lines ALTER short TYPE varchar(30)",
+        "ALTER TABLE lines ALTER short TYPE text",
     ],
 )
 def test_what_can_be_undone_over_a_schema_change_is(loop: Loop, statement: str) -> None:
@@ -179,9 +192,7 @@ def test_what_can_be_undone_over_a_schema_change_is(loop: Loop, statement: str) 
     loop.application.execute(statement)
     assert loop.roll_back().conflicts == 0
     table = "renamed" if "RENAME" in statement else "lines"
-    assert (
-        loop.db.execute(f"SELECT id, order_id, note FROM public.{table} ORDER BY 1").fetchall() == loop.before["lines"]
-    )
+    assert loop.db.execute(f"SELECT {COLUMNS} FROM public.{table} ORDER BY 1").fetchall() == loop.before["lines"]
 
 
 def test_untagged_writes_of_the_role_block_with_a_list(loop: Loop, migrator: str) -> None:

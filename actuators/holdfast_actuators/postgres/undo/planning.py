@@ -14,11 +14,10 @@ from .shapes import Column, Shape, read_shapes
 
 SHOWN = 5
 """So many reasons are named; the rest is counted."""
-WIDENINGS: frozenset[tuple[int, int]] = frozenset(
-    {(21, 23), (21, 20), (23, 20), (21, 1700), (23, 1700), (20, 1700), (700, 701), (1043, 25), (1042, 25), (25, 1043)}
-)
-"""(was, is) by type oid: int2, int4, int8, numeric, float4, float8, bpchar, varchar, text. Every old text is a value of the
-newer type and reads the same; a longer varchar keeps its oid."""
+INT2, INT4, INT8, TEXT, VARCHAR = 21, 23, 20, 25, 1043
+WIDENINGS: frozenset[tuple[int, int]] = frozenset({(INT2, INT4), (INT2, INT8), (INT4, INT8), (VARCHAR, TEXT)})
+"""(was, is) by type oid: every old text is a value of the newer type, and reads the same there. Not so of char(n), which loses
+its blanks, nor of real or numeric, which may be spelled otherwise."""
 COUNTS = sql.SQL("""
     SELECT r.schema_name || '.' || r.table_name, c.operation::text, count(*) FROM {} c
     JOIN {} r USING (migration_id, version) WHERE c.migration_id = %s GROUP BY 1, 2 ORDER BY 1, 2
@@ -93,6 +92,13 @@ def _schema_changes(shapes: Mapping[int, Shape]) -> list[str]:
 def _column_change(table: str, column: Column) -> str | None:
     if column.live_type is None:
         return f"{table}.{column.name} was dropped or renamed since"
-    if column.live_type != column.journalled_type and (column.journalled_type, column.live_type) not in WIDENINGS:
+    if not _reads_the_same(column.journalled_type, column.live_type):
         return f"{table}.{column.name} has another type since: {column.type}"
     return None
+
+
+def _reads_the_same(was: tuple[int, int], now: tuple[int, int]) -> bool:
+    """A cast to a shorter varchar cuts silently, and one to other digits of a numeric rounds."""
+    if was == now or ((was[0], now[0]) in WIDENINGS and now[1] == -1):
+        return True
+    return was[0] == now[0] == VARCHAR and (now[1] == -1 or now[1] > was[1] > -1)

@@ -11,7 +11,7 @@ from ..connecting import Connection, Statement
 from ..keys import key_columns
 
 LIVE = """
-    SELECT attrelid::bigint, attname::text, format_type(atttypid, atttypmod), atttypid::bigint, attgenerated <> '',
+    SELECT attrelid::bigint, attname::text, format_type(atttypid, atttypmod), atttypid::bigint, atttypmod, attgenerated <> '',
         t.typtype <> 'd' AND NOT EXISTS (SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = 'text'::regtype
                                          AND castmethod = 'f')
     FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
@@ -28,9 +28,10 @@ class Column:
 
     name: str
     position: int
-    journalled_type: int
+    journalled_type: tuple[int, int]
+    """Oid and modifier, as the log described it."""
     type: str | None
-    live_type: int | None
+    live_type: tuple[int, int] | None
     generated: bool
     plain: bool
     """Its cast to text is how the log spells it. Not so of boolean, inet, char(n) and others with a cast of their own."""
@@ -79,9 +80,9 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
     rows = db.execute(sql.SQL(statement).format(journal.table("relation")), [migration_id]).fetchall()
     oids = list({row[1] for row in rows})
     names = dict(db.execute(NAMES, [oids]).fetchall())
-    live: dict[tuple[int, str], tuple[str | None, int | None, bool, bool]] = {
-        (oid, name): (type_name, type_oid, made, plain)
-        for oid, name, type_name, type_oid, made, plain in db.execute(LIVE, [oids])
+    live: dict[tuple[int, str], tuple[str | None, tuple[int, int] | None, bool, bool]] = {
+        (oid, name): (type_name, (type_oid, modifier), made, plain)
+        for oid, name, type_name, type_oid, modifier, made, plain in db.execute(LIVE, [oids])
     }
     keys = key_columns(db, oids)
     shapes = {}
@@ -91,7 +92,7 @@ def read_shapes(db: Connection, migration_id: MigrationId) -> dict[int, Shape]:
             Column(
                 column["name"],
                 position,
-                column["type_oid"],
+                (column["type_oid"], column["type_modifier"]),
                 *live.get((oid, column["name"]), (None, None, False, True)),
                 key=column["name"] in key,
             )
