@@ -114,6 +114,7 @@ class Recoverer:
                         disarm(db, migration_id)  # an earlier run's
                         self._preflight(db, migration_id, migration)
                         Arming.of(self._settings.environment, migration_id, migration).arm(db)
+                        self._ledger.armed(migration_id, run_id)
                         self._ledger.recovery_seen(migration_id, "armed", migration.protect)
                         log.info("%s is armed", migration_id, extra={"migration_id": migration_id, "run_id": run_id})
             except (psycopg.Error, TargetUnreachable) as error:

@@ -125,3 +125,24 @@ def test_what_preflight_blocks_is_refused_with_its_cure(
         wait_for(lambda: answer(bench, run_id)[0] == "refused", 20, "the refusal", 0.2)
     assert "public.lines is unlogged" in answer(bench, run_id)[1]
     assert "ALTER TABLE public.lines SET LOGGED" in answer(bench, run_id)[1]
+
+
+def test_a_run_is_armed_anew_so_that_its_undo_leaves_the_earlier_one_s_rows(
+    bench: Bench, target: str, migrator: str, environment: str, settings: Settings
+) -> None:
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    with Running(bench, settings):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        for run_id, cents in ((first, 1), (second, 2)):
+            wait_for(lambda run_id=run_id: answer(bench, run_id)[0] == "granted", 30, "the grant", 0.3)
+            with psycopg.connect(migrator, autocommit=True) as db:
+                db.execute("SELECT holdfast.join(%s)", [MIGRATION])
+                db.execute("UPDATE public.orders SET cents = %s", [cents])
+            bench.leave(replace_run(bench, run_id), "completed")
+            bench.execute("UPDATE worker SET left_outcome = 'completed'")  # asking again joined others
+        run = bench.execute("SELECT outcome FROM run WHERE run_id = %s", second)
+        assert run == [("completed",)]
+        rollback = bench.ask("rollback", bench.desired().epoch)
+        wait_for(lambda: bench.outcomes(rollback.request_id)[-1] == "effective", 30, "the rollback of the second")
+    with psycopg.connect(target) as db:
+        assert db.execute("SELECT DISTINCT cents FROM public.orders").fetchall() == [(1,)]

@@ -179,6 +179,10 @@ class Ledger:
         """(migration, run) of those whose run waits for it."""
         return recoveries.to_arm(self.db, migration_ids)
 
+    def armed(self, migration_id: str, run_id: str) -> None:
+        """It is armed, and the slot begins with this run."""
+        recoveries.armed(self.db, migration_id, run_id)
+
     def arm_refused(self, migration_id: str, run_id: str, why: str) -> None:
         """It cannot be armed for this run."""
         recoveries.refused(self.db, migration_id, run_id, why)

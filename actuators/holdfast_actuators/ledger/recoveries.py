@@ -33,18 +33,19 @@ def ready(entry: Entry, migration_id: str) -> bool:
 def gate(entry: Entry, asked: RunRequested, rules: RuleSet) -> tuple[AnswerResult, str] | None:
     """The start gate's answer where a migration is to be armed before its first row, and is not; None: it may start."""
     row = entry.db.execute(
-        "SELECT state, protect, run_id, refusal FROM recovery WHERE migration_id = %s", (asked.migration_id,)
+        "SELECT state, protect, run_id, refusal, armed_for FROM recovery WHERE migration_id = %s", (asked.migration_id,)
     ).fetchone()
     if row is None or not _protected(asked, row[1], rules):
         return None
-    state, _, run_id, refusal = row
+    state, _, run_id, refusal, armed_for = row
     if run_id != asked.run_id:
         refusal = None
         entry.db.execute(
             "UPDATE recovery SET run_id = %s, refusal = NULL WHERE migration_id = %s",
             (asked.run_id, asked.migration_id),
         )
-    if state == "armed" and ready(entry, asked.migration_id):
+    if state == "armed" and armed_for in (None, asked.run_id) and ready(entry, asked.migration_id):
+        armed(entry.db, asked.migration_id, asked.run_id)  # by hand, and by nobody's run yet
         return None
     if refusal is not None:
         return "refused", refusal
@@ -63,13 +64,20 @@ def _protected(asked: RunRequested, protect: str, rules: RuleSet) -> bool:
 
 
 def to_arm(db: psycopg.Connection, migration_ids: list[str]) -> list[tuple[str, str]]:
-    """(migration, run) of those whose run waits for it, and that were not refused."""
+    """(migration, run) of those whose run waits for it, and that were not refused; also what an earlier run was armed with
+    is armed anew, else an undo of this one would take the earlier one's rows back too."""
     rows = db.execute(
         "SELECT migration_id, run_id FROM recovery WHERE migration_id = ANY(%s) AND run_id IS NOT NULL AND refusal IS NULL"
-        " AND state <> ALL(%s) AND NOT EXISTS (SELECT 1 FROM run r WHERE r.run_id = recovery.run_id)",
+        " AND (state <> ALL(%s) OR (state = 'armed' AND armed_for <> run_id))"
+        " AND NOT EXISTS (SELECT 1 FROM run r WHERE r.run_id = recovery.run_id)",
         (migration_ids, list(READY)),
     ).fetchall()
     return [(migration_id, run_id) for migration_id, run_id in rows]
+
+
+def armed(db: psycopg.Connection, migration_id: str, run_id: str) -> None:
+    """The slot begins with this run."""
+    db.execute("UPDATE recovery SET armed_for = %s WHERE migration_id = %s", (run_id, migration_id))
 
 
 def refused(db: psycopg.Connection, migration_id: str, run_id: str, why: str) -> None:
@@ -89,4 +97,6 @@ def to_disarm(db: psycopg.Connection, migration_ids: list[str]) -> list[str]:
 
 def over(db: psycopg.Connection, migration_id: str) -> None:
     """It is disarmed, and no run's any more."""
-    db.execute("UPDATE recovery SET run_id = NULL, refusal = NULL WHERE migration_id = %s", (migration_id,))
+    db.execute(
+        "UPDATE recovery SET run_id = NULL, armed_for = NULL, refusal = NULL WHERE migration_id = %s", (migration_id,)
+    )

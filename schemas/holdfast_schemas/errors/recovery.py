@@ -25,9 +25,13 @@ class RecoveryMoved(Refused):
     wanted: str
 
     def __str__(self) -> str:
-        return (
-            f"the recovery of {self.migration_id} is {self.state}, and this needs {self.wanted}: ask holdfast preflight"
-        )
+        if "armed" in self.wanted.split():
+            cure = f"holdfast arm {self.migration_id} comes before its first row"
+        elif "disarmed" in self.wanted:
+            cure = f"holdfast disarm {self.migration_id} first"
+        else:
+            cure = f"holdfast rollback {self.migration_id} --method log goes on with it"
+        return f"the recovery of {self.migration_id} is {self.state}, and this needs {self.wanted}: {cure}"
 
 
 @dataclass

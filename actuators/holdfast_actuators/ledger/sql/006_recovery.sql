@@ -3,7 +3,8 @@ CREATE TABLE recovery (
     migration_id text PRIMARY KEY,
     state        text NOT NULL,
     protect      text NOT NULL,                     -- auto, always or never, as the actuator's settings say
-    run_id       text,                              -- the run that it is armed for, or that waits for it
+    run_id       text,                              -- the run that is to be armed, or is
+    armed_for    text,                              -- the run whose rows the slot holds: an undo must not take others' back
     refusal      text,                              -- why it cannot be armed for that run
     seen_at      timestamptz NOT NULL DEFAULT clock_timestamp()
 );
