@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from holdfast_schemas.errors import LedgerNotConfigured, PartitionsDiffer
+from holdfast_schemas.errors import LedgerNotConfigured, PartitionsDiffer, TargetUnknown
 from holdfast_schemas.logs import configure_json_logging
 from holdfast_schemas.settings import Settings
 from holdfast_schemas.stopping import Stopping
@@ -44,7 +44,11 @@ def run(settings: Settings, stopping: Stopping | None = None) -> int:
     first.connect()
     first.migrate()
     first.check_rights()
+    first.expect_recoveries({name: migration.protect for name, migration in settings.migrations.items()})
     first.close()
+    for name, migration in settings.migrations.items():
+        if migration.target not in settings.targets:
+            log.error("%s waits at the start gate: %s", name, TargetUnknown(migration.target))
     return _Service(settings, stopping).run()
 
 

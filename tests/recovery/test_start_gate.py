@@ -146,3 +146,17 @@ def test_a_run_is_armed_anew_so_that_its_undo_leaves_the_earlier_one_s_rows(
         wait_for(lambda: bench.outcomes(rollback.request_id)[-1] == "effective", 30, "the rollback of the second")
     with psycopg.connect(target) as db:
         assert db.execute("SELECT DISTINCT cents FROM public.orders").fetchall() == [(1,)]
+
+
+def test_nobody_passes_before_the_target_was_seen_and_what_settings_drop_is_free(bench: Bench) -> None:
+    bench.ledger.expect_recoveries({MIGRATION: "auto"})
+    bench.ledger.expect_recoveries({MIGRATION: "always"})  # another actuator starts
+    run_id = str(uuid.uuid4())
+    assert answer(bench, run_id) == ("waiting", "it is being armed first (its recovery is unknown)")
+    bench.ledger.recovery_seen(MIGRATION, "armed", "always")
+    bench.ledger.expect_recoveries({MIGRATION: "always"})
+    assert state(bench) == [("armed", run_id)]
+    bench.ledger.expect_recoveries({"other": "auto"})
+    bench.ledger.recovery_seen("other", "new", "auto")
+    assert bench.execute("SELECT protect FROM recovery WHERE migration_id = %s", MIGRATION) == [("never",)]
+    assert answer(bench, run_id)[0] == "granted"

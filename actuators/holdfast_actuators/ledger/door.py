@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 import psycopg
 from psycopg import sql
@@ -174,6 +174,10 @@ class Ledger:
     def recovery_seen(self, migration_id: str, state: str, protect: str = "auto") -> None:
         """Note what the target's journal says of a recovery, and how the settings protect the migration."""
         recoveries.seen(self.db, migration_id, state, protect)
+
+    def expect_recoveries(self, protect: Mapping[str, str]) -> None:
+        """The migrations that settings protect, and how (auto, always, never); others are not."""
+        recoveries.expect(self.db, protect)
 
     def to_arm(self, migration_ids: list[str]) -> list[tuple[str, str]]:
         """(migration, run) of those whose run waits for it."""

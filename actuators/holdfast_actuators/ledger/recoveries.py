@@ -1,5 +1,6 @@
 """What stands armed on the targets, as actuators saw it last; which run waits for it, and when it is over."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import psycopg
@@ -22,6 +23,20 @@ def seen(db: psycopg.Connection, migration_id: str, state: str, protect: str) ->
         " DO UPDATE SET state = excluded.state, protect = excluded.protect, seen_at = clock_timestamp()",
         (migration_id, state, protect),
     )
+
+
+def expect(db: psycopg.Connection, protect: Mapping[str, str]) -> None:
+    """The migrations that settings protect, and how, before any target was seen: the gate must not let one pass meanwhile.
+
+    What settings name no more is not protected any more.
+    """
+    for migration_id, how in protect.items():
+        db.execute(
+            "INSERT INTO recovery (migration_id, state, protect) VALUES (%s, 'unknown', %s)"
+            " ON CONFLICT (migration_id) DO UPDATE SET protect = excluded.protect",
+            (migration_id, how),
+        )
+    db.execute("UPDATE recovery SET protect = 'never' WHERE migration_id <> ALL(%s)", (list(protect),))
 
 
 def ready(entry: Entry, migration_id: str) -> bool:
