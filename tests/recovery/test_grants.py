@@ -101,6 +101,7 @@ def test_each_is_named_before_anything_is_touched(roles: Roles, left_out: int) -
         assert not journal.laid_out(db)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("left_out", range(COUNT))
 def test_each_is_needed(roles: Roles, left_out: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast_actuators.postgres.arming.lacking", lambda *_: [])
