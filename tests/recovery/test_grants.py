@@ -9,11 +9,11 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.arming import Arming
 from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.disarming import disarm
 from holdfast_actuators.postgres.grants import Grant, grants, lacking
+from holdfast_actuators.postgres.laying_out import laid_out
 from holdfast_actuators.postgres.undo.rolling_back import LogRollback
 from holdfast_schemas.errors import GrantsMissing, HoldfastError
 from holdfast_schemas.settings import MigrationSettings
@@ -98,7 +98,7 @@ def test_each_is_named_before_anything_is_touched(roles: Roles, left_out: int) -
         with pytest.raises(GrantsMissing) as refused:
             roles.cycle()
         assert missing.run.as_string(db) in str(refused.value)
-        assert not journal.laid_out(db)
+        assert not laid_out(db)
 
 
 @pytest.mark.long

@@ -15,6 +15,7 @@ from . import journal
 from .connecting import Connection
 from .disarming import disarm, saved_tables
 from .grants import lacking
+from .laying_out import lay_out
 from .lock_waits import with_bounded_lock_waits
 from .names import RecoveryNames
 from .steps import Step, steps
@@ -58,7 +59,7 @@ class Arming:
             needed = "; ".join(grant.run.as_string(db) for grant in missing)
             raise GrantsMissing(self.migration.target, f"role {db.info.user} lacks: {needed}")
         try:
-            journal.lay_out(db)
+            lay_out(db)
         except psycopg.errors.InsufficientPrivilege as error:
             raise ArmRefused(self.migration_id, "the recovery's journal", _words(error)) from None
         found = journal.read(db, self.migration_id)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 
 from psycopg import sql
 from psycopg.rows import class_row
@@ -12,12 +11,7 @@ from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.states import RecoveryState
 
 from .connecting import Connection
-
-SCHEMA = "holdfast_recovery"
-JOINING_SCHEMA = "holdfast"
-"""Where ``holdfast.join(migration_id)`` stands, which any SQL client may call."""
-LAY_OUT_LOCK = 0x484F5244
-"""Any constant: two that arm at once must not create the schema twice."""
+from .laying_out import SCHEMA, laid_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +55,6 @@ COLUMNS = sql.SQL(", ").join(
 def table(name: str) -> sql.Identifier:
     """A table of the journal, qualified."""
     return sql.Identifier(SCHEMA, name)
-
-
-def laid_out(db: Connection) -> bool:
-    """Whether the target has the journal."""
-    row = db.execute("SELECT to_regclass(%s) IS NOT NULL", [f"{SCHEMA}.conflict"]).fetchone()
-    return bool(row and row[0])
-
-
-def lay_out(db: Connection) -> None:
-    """Create the journal where it is missing: all of it or nothing."""
-    with db.transaction():
-        db.execute("SELECT pg_advisory_xact_lock(%s)", [LAY_OUT_LOCK])
-        if laid_out(db):
-            return
-        db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(SCHEMA)))
-        script = files(__package__).joinpath("sql", "001_recovery.sql").read_text()
-        names = {"schema": sql.Identifier(SCHEMA), "joining": sql.Identifier(JOINING_SCHEMA)}
-        db.execute(sql.SQL(script).format(**names))
 
 
 def read(db: Connection, migration_id: MigrationId) -> Recovery | None:

@@ -14,6 +14,7 @@ from holdfast_schemas.errors import DisarmRefused
 
 from . import journal
 from .connecting import Connection, Statement
+from .laying_out import laid_out
 from .steps import TRIGGER
 
 NAME = "^hf_[0-9a-f]{20}$"
@@ -53,7 +54,7 @@ def find_orphans(db: Connection) -> list[Orphan]:
     owned: set[str] = set()
     disarmed: set[str] = set()
     tables: set[str] = set()
-    if journal.laid_out(db):
+    if laid_out(db):
         for name, state in db.execute(sql.SQL("SELECT slot, state FROM {}").format(journal.table("recovery"))):
             (disarmed if state == "disarmed" else owned).add(name)
         protected = (

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from .connecting import Connection, Statement
-from .journal import SCHEMA, Recovery
+from .journal import Recovery
+from .laying_out import SCHEMA
 from .tables import Table
 
 TRIGGER = "holdfast_recovery"

@@ -11,6 +11,7 @@ from holdfast_schemas.settings import MigrationSettings
 from .. import journal
 from ..connecting import Connection
 from ..grants import lacking
+from ..laying_out import laid_out
 from .facts import Facts, read_facts
 from .findings import Finding
 from .server_checks import CHECKS
@@ -44,7 +45,7 @@ def preflight(db: Connection, migration_id: MigrationId, migration: MigrationSet
     """Ask everything; changes nothing. Raises TableMissing, PlanUnreadable."""
     server, tables = read_facts(db, migration)
     found = journal.read(db, migration_id)
-    laid_out = journal.laid_out(db)
+    has_journal = laid_out(db)
     facts = Facts(
         migration,
         db.info.dbname,
@@ -52,7 +53,7 @@ def preflight(db: Connection, migration_id: MigrationId, migration: MigrationSet
         server,
         tables,
         tuple(grant.run.as_string(db) for grant in lacking(db, db.info.user, migration)),
-        tuple(db.execute(PROTECTED, [migration_id]).fetchall()) if laid_out else (),
+        tuple(db.execute(PROTECTED, [migration_id]).fetchall()) if has_journal else (),
         found is not None and found.state not in ("disarmed", "preparing"),
     )
     statements = () if plan is None else tuple(judge_plan(plan))
