@@ -4,6 +4,7 @@ pytest-xdist's workers end at different times, so no worker may own a server tha
 does. Workers ask it through a socket; it starts what is asked for once, and its end, however it comes, ends them.
 """
 
+import os
 import shutil
 import tempfile
 import threading
@@ -12,7 +13,11 @@ from pathlib import Path
 
 from holdfast_consoles.embedded.kafka import EmbeddedKafka
 from holdfast_consoles.embedded.postgres import EmbeddedPostgres
+from holdfast_consoles.embedded.postgres_binaries import NEWEST
 from holdfast_schemas.errors import HoldfastError
+
+VERSION_VARIABLE = "HOLDFAST_TEST_POSTGRES"
+"""The major version of the session's PostgreSQL; the newest without it."""
 
 
 class SharedServers:
@@ -41,7 +46,7 @@ class SharedServers:
         """The DSN of the session's PostgreSQL, its database ``postgres``."""
         with self._lock:
             if self._postgres is None:
-                self._postgres = EmbeddedPostgres(fsync=False)
+                self._postgres = EmbeddedPostgres(fsync=False, version=int(os.environ.get(VERSION_VARIABLE, NEWEST)))
                 self._postgres.start()
             return self._postgres.dsn()
 

@@ -53,9 +53,9 @@ def jars(progress: Progress) -> list[Path]:
     return sorted(folder.glob("*.jar"))
 
 
-def require(module: str) -> None:
+def require(module: str, purpose: str = PURPOSE) -> None:
     if importlib.util.find_spec(module) is None:
-        raise ExtraMissing(purpose=PURPOSE, module=module, extra="kafka")
+        raise ExtraMissing(purpose=purpose, module=module, extra="kafka")
 
 
 def fetch(folder: Path, progress: Progress) -> None:

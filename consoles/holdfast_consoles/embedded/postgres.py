@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL 18: a real server on loopback, in a data folder of its own."""
+"""An embedded PostgreSQL: a real server on loopback, in a data folder of its own."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from typing import Literal, Self
 from holdfast_consoles.embedded.child import ChildProcess
 from holdfast_consoles.embedded.folders import closed_to_others
 from holdfast_consoles.embedded.ports import LOOPBACK, free_ports
-from holdfast_consoles.embedded.postgres_binaries import programs, run_as
+from holdfast_consoles.embedded.postgres_binaries import NEWEST, programs, run_as
 from holdfast_schemas.errors import FolderNotReachable, ServerNotReady
 
 SUPERUSER = "postgres"
@@ -36,15 +36,22 @@ class EmbeddedPostgres:
 
     ``folder`` (made when absent) holds the data and the log and is kept; without it a temporary one is used and removed
     by :meth:`close`. Connections from loopback are trusted: whoever can run programs on this machine can connect.
-    As root it runs as an unprivileged user. ``fsync=False`` is for tests that kill no machine.
+    As root it runs as an unprivileged user. ``fsync=False`` is for tests that kill no machine. ``version`` 18 and 16 are in
+    our wheel, 14 is fetched, others are the system's.
     """
 
     def __init__(
-        self, folder: Path | None = None, *, fsync: bool = True, settings: dict[str, str] | None = None
+        self,
+        folder: Path | None = None,
+        *,
+        fsync: bool = True,
+        settings: dict[str, str] | None = None,
+        version: int = NEWEST,
     ) -> None:
         self.folder = folder
         self.fsync = fsync
         self.settings = settings or {}
+        self.version = version
         self.port = 0
         self.run_as = run_as()
         self.child: ChildProcess | None = None
@@ -72,7 +79,8 @@ class EmbeddedPostgres:
     def start(self) -> Self:
         """Make the data folder when it is new, start, wait until it accepts connections.
 
-        Raises :class:`ExtraMissing`, :class:`FolderNotReachable`, :class:`ServerNotReady`.
+        Raises :class:`ExtraMissing`, :class:`VersionNotHere`, :class:`DownloadFailed`, :class:`FolderNotReachable`,
+        :class:`ServerNotReady`.
         """
         if self.child is not None and self.child.running:
             return self
@@ -149,7 +157,7 @@ class EmbeddedPostgres:
             os.chown(partial, self.run_as.uid, self.run_as.gid)
         options = ["--auth=trust", "--encoding=UTF8", "--locale=C", f"--username={SUPERUSER}"]
         result = subprocess.run(
-            [programs() / "initdb", "-D", partial, *options, *([] if self.fsync else ["--no-sync"])],
+            [programs(self.version) / "initdb", "-D", partial, *options, *([] if self.fsync else ["--no-sync"])],
             user=None if self.run_as is None else self.run_as.uid,
             group=None if self.run_as is None else self.run_as.gid,
             extra_groups=None if self.run_as is None else [],
@@ -168,7 +176,7 @@ class EmbeddedPostgres:
         settings = SETTINGS | {"fsync": "on" if self.fsync else "off"} | self.settings | {"port": str(self.port)}
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.child = ChildProcess(
-            [programs() / "postgres", "-D", self.data, *words],
+            [programs(self.version) / "postgres", "-D", self.data, *words],
             log_path=self.log_path,
             cwd=Path("/"),
             run_as=self.run_as,

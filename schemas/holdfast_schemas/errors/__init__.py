@@ -40,6 +40,7 @@ from .processes import (
     DownloadFailed,
     FolderNotReachable,
     ServerNotReady,
+    VersionNotHere,
 )
 from .records import ContractViolated, Garbage, Undecodable, UnknownMajor, UnknownType, Unstorable, WrongKey
 from .recovery import (
@@ -157,5 +158,6 @@ __all__ = [
     "Unreachable",
     "Unstorable",
     "Unusable",
+    "VersionNotHere",
     "WrongKey",
 ]

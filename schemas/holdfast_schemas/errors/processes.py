@@ -46,6 +46,20 @@ class ServerNotReady(Unreachable):
 
 
 @dataclass
+class VersionNotHere(Unusable):
+    """A PostgreSQL of this major version is neither ours to fetch nor installed."""
+
+    version: int
+    folder: Path
+
+    def __str__(self) -> str:
+        return (
+            f"no PostgreSQL {self.version} in {self.folder}: install the system's package postgresql-{self.version},"
+            " or take 14, 16 or 18"
+        )
+
+
+@dataclass
 class FolderNotReachable(Unusable):
     """PostgreSQL refuses to run as root, and the user that it runs as instead cannot enter its folder."""
 
