@@ -14,7 +14,7 @@ from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.disarming import disarm
 from holdfast_actuators.postgres.undo.rolling_back import LogRollback
 from holdfast_schemas.settings import MigrationSettings
-from tests.conftest import PostgresServer
+from tests.conftest import PostgresServer, create_database
 from tests.recovery.kinds import SHAPES, A, Kind, M
 
 pytestmark = pytest.mark.postgres
@@ -25,7 +25,7 @@ def twin(postgres: PostgresServer) -> Iterator[str]:
     """Another database, where the migration never ran."""
     name = f"twin{uuid.uuid4().hex[:10]}"
     with psycopg.connect(postgres.dsn(), autocommit=True) as db:
-        db.execute(sql.SQL("CREATE DATABASE {} STRATEGY file_copy").format(sql.Identifier(name)))
+        create_database(db, name)
     yield postgres.dsn(name)
     with psycopg.connect(postgres.dsn(), autocommit=True) as db:
         db.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -23,7 +23,7 @@ TABLE = TableFacts(
 FACTS = Facts(MIGRATION, "app", "actuator", SERVER, (TABLE,))
 
 OF_THE_SERVER = [
-    ({"version": 110_000}, "block", "version", "PostgreSQL 11", "12 or newer"),
+    ({"version": 110_000}, "block", "version", "PostgreSQL 11", "14 or newer"),
     ({"in_recovery": True}, "block", "standby", "standby", "primary"),
     ({"wal_level": "replica"}, "block", "wal-level", "wal_level is replica", "SET wal_level = logical"),
     ({"slots": 10}, "block", "no-free-max_replication_slots", "10 of 10 replication slots", "max_replication_slots = 13"),

@@ -34,6 +34,21 @@ REVOKE ALL ON FUNCTION holdfast_fence.let_log_in(name, boolean) FROM PUBLIC;
 GRANT USAGE ON SCHEMA holdfast_fence TO {role};
 GRANT EXECUTE ON FUNCTION holdfast_fence.let_log_in(name, boolean) TO {role}""")
 """SECURITY DEFINER, for ALTER ROLE needs more than a guard should have; it knows the migrations' roles and no others."""
+REPLICA_FUNCTION = sql.SQL("""CREATE SCHEMA IF NOT EXISTS holdfast_fence;
+CREATE OR REPLACE FUNCTION holdfast_fence.write_as_replica() RETURNS void
+    LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS
+    $$ SELECT set_config('session_replication_role', 'replica', false) $$;
+REVOKE ALL ON FUNCTION holdfast_fence.write_as_replica() FROM PUBLIC;
+GRANT USAGE ON SCHEMA holdfast_fence TO {role};
+GRANT EXECUTE ON FUNCTION holdfast_fence.write_as_replica() TO {role}""")
+"""Up to 14 no grant reaches a setting that is a superuser's."""
+REPLICA_FUNCTION_CHECK = sql.SQL("""
+    SELECT coalesce((SELECT has_function_privilege({role_name}, p.oid, 'EXECUTE')
+                     AND has_schema_privilege({role_name}, n.oid, 'USAGE')
+                     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+                     WHERE n.nspname = 'holdfast_fence' AND p.proname = 'write_as_replica'), false)
+        OR (SELECT rolsuper FROM pg_roles WHERE rolname = {role_name})
+""")
 LOGIN_FUNCTION_CHECK = sql.SQL("""
     SELECT coalesce((SELECT has_function_privilege({role_name}, p.oid, 'EXECUTE')
                      AND has_schema_privilege({role_name}, n.oid, 'USAGE')
@@ -91,12 +106,16 @@ def _server(db: Connection, role_name: str) -> Iterator[Grant]:
         sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(sql.Identifier(db.info.dbname), role),
         sql.SQL("SELECT has_database_privilege({}, current_database(), 'CREATE')").format(literal),
     )
-    if db.info.server_version >= SETTING_PRIVILEGES_FROM:
-        yield Grant(
-            "so that triggers and cascades do not fire a second time",
-            sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(role),
-            sql.SQL("SELECT has_parameter_privilege({}, 'session_replication_role', 'SET')").format(literal),
-        )
+    by_grant = db.info.server_version >= SETTING_PRIVILEGES_FROM
+    yield Grant(
+        "so that triggers and cascades do not fire a second time",
+        sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(role)
+        if by_grant
+        else REPLICA_FUNCTION.format(role=role),
+        sql.SQL("SELECT has_parameter_privilege({}, 'session_replication_role', 'SET')").format(literal)
+        if by_grant
+        else REPLICA_FUNCTION_CHECK.format(role_name=literal),
+    )
 
 
 def _tables(db: Connection, role_name: str, migration: MigrationSettings) -> Iterator[Grant]:

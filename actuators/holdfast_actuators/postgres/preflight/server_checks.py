@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator
 from .facts import Facts
 from .findings import Finding
 
-VERSION_MIN = 120_000
+VERSION_MIN = 140_000
 Check = Callable[[Facts], Iterator[Finding]]
 
 
 def version(facts: Facts) -> Iterator[Finding]:
-    """Generated columns, and what decoding needs, are there from 12 on."""
+    """From 14 on a slot passes on messages: an untagged write shows in the log by one."""
     if facts.server.version < VERSION_MIN:
         yield Finding(
-            "block", "version", f"the server is PostgreSQL {facts.server.version // 10_000}", "upgrade to 12 or newer"
+            "block", "version", f"the server is PostgreSQL {facts.server.version // 10_000}", "upgrade to 14 or newer"
         )
 
 

@@ -15,6 +15,7 @@ from holdfast_schemas.identity import MigrationId, TargetName
 
 from .. import journal
 from ..connecting import Connection, connect
+from ..grants import SETTING_PRIVILEGES_FROM
 from .chunk import Chunk, ChunkUndo, read_chunk
 from .foreign_keys import Broken, ForeignKeys, read_foreign_keys
 from .resolving import OnConflict
@@ -23,7 +24,6 @@ from .shapes import Shape, read_shapes
 LOCK_SECONDS = 5
 ATTEMPTS = 6
 SESSION = {
-    "session_replication_role": "replica",
     "row_security": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "idle_in_transaction_session_timeout": "60s",
@@ -31,17 +31,29 @@ SESSION = {
 }
 """Of the session that undoes: triggers and cascades must not fire twice, and a row that a policy hides must be an error."""
 
+AS_REPLICA = "SET session_replication_role = replica"
+AS_GRANTED = "SELECT holdfast_fence.write_as_replica()"
+
 
 def undoing_session(target: TargetName, dsn: str) -> Connection:
     """A session that undoes. Raises TargetUnreachable, GrantsMissing."""
     db = connect(target, dsn)
     try:
+        db.execute(AS_REPLICA if _is_superuser(db) or db.info.server_version >= SETTING_PRIVILEGES_FROM else AS_GRANTED)
         for name, value in SESSION.items():
             db.execute("SELECT set_config(%s, %s, false)", [name, value])
-    except psycopg.errors.InsufficientPrivilege as error:
+    except (
+        psycopg.errors.InsufficientPrivilege,
+        psycopg.errors.UndefinedFunction,
+        psycopg.errors.InvalidSchemaName,
+    ) as error:
         db.close()
         raise GrantsMissing(target, " ".join(str(error).split())) from None
     return db
+
+
+def _is_superuser(db: Connection) -> bool:
+    return db.info.parameter_status("is_superuser") == "on"
 
 
 HOLDERS = """
