@@ -105,7 +105,7 @@ def test_over_a_real_kafka(scratch: Path, kafka: Any, scenario: str) -> None:
 @pytest.mark.parametrize(
     ("runner", "figure"),
     [
-        ("tests.demo.runner_that_writes_while_paused", "rows_changed_while_paused"),
+        pytest.param("tests.demo.runner_that_writes_while_paused", "rows_changed_while_paused", marks=pytest.mark.long),
         ("tests.demo.runner_that_skips_part_of_its_undo", "rows_not_restored"),
     ],
 )
@@ -116,7 +116,7 @@ def test_a_lying_runner_is_found_out(scratch: Path, runner: str, figure: str) ->
     assert len(failed(report)) >= 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_ended_half_way_it_leaves_nothing_running(scratch: Path, tmp_path: Path, number: signal.Signals) -> None:
     out = tmp_path / "out"
     argv = [sys.executable, "-m", "holdfast_consoles", "demo", "--rows", str(ROWS)]

@@ -21,6 +21,7 @@ def played(tmp_path: Path, kafka: Any, scenario: str, *arguments: str) -> tuple[
     return output, report
 
 
+@pytest.mark.long  # 95 s; each way to lose the guard has a test of its own in tests/kills and tests/producers
 def test_guard_lost(scratch: Path, tmp_path: Path, kafka: Any) -> None:
     output, report = played(tmp_path, kafka, "guard-lost", "--rows", "50000")
     assert (report["outcome"], report["decisions"]) == ("completed", [])
