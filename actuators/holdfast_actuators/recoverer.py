@@ -28,6 +28,7 @@ from .postgres import journal
 from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
 from .postgres.disarming import disarm
+from .postgres.point_in_time import PointInTime
 from .postgres.preflight.report import preflight
 from .postgres.slots import SlotsSeen, look_at_slots
 from .postgres.undo.applying import Undone
@@ -113,7 +114,8 @@ class Recoverer:
                     if alone:
                         disarm(db, migration_id)  # an earlier run's
                         self._preflight(db, migration_id, migration)
-                        Arming.of(self._settings.environment, migration_id, migration).arm(db)
+                        point = PointInTime.of(self._settings, migration.target, makes_backups=False)
+                        Arming.of(self._settings.environment, migration_id, migration, point).arm(db)
                         self._ledger.armed(migration_id, run_id)
                         self._ledger.recovery_seen(migration_id, "armed", migration.protect)
                         log.info("%s is armed", migration_id, extra={"migration_id": migration_id, "run_id": run_id})
@@ -126,8 +128,9 @@ class Recoverer:
 
     def _preflight(self, db: Connection, migration_id: MigrationId, migration: MigrationSettings) -> None:
         """Raises PreflightBlocked. The plan is asked too where this machine has it."""
+        point = PointInTime.of(self._settings, migration.target, makes_backups=False)
         plan = migration.plan.read_text() if migration.plan is not None and migration.plan.exists() else None
-        if blocks := preflight(db, migration_id, migration, plan).blocks:
+        if blocks := preflight(db, migration_id, migration, plan, point).blocks:
             raise PreflightBlocked(migration_id, [f"{one.message} ({one.cure})" for one in blocks])
 
     def _disarm(self) -> None:

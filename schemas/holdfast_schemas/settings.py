@@ -10,10 +10,10 @@ import re
 import tomllib
 from base64 import b64decode
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -141,10 +141,37 @@ class LedgerSettings(Section):
         )
 
 
+class BackupSettings(Section):
+    """Where a target's base backups and its archived WAL are: point-in-time recovery is prepared where this is set."""
+
+    folder: Path | None = None
+    """Of base backups, a sub-folder each; one is made in it where none is young enough."""
+    restore_command: str | None = None
+    """As PostgreSQL's own setting: copies the archived file ``%f`` to ``%p``, and only reads the archive."""
+    stanza: str | None = None
+    """pgBackRest's: in place of the two."""
+    method: Literal["auto", "pg_basebackup", "low_level"] = "auto"
+    checkpoint: Literal["fast", "spread"] = "fast"
+    bindir: Path | None = None
+    """Of PostgreSQL's programs of the server's version, where they are not at a package's place or on PATH."""
+    max_age_days: Annotated[float, Field(gt=0)] = 7
+    keep_days: Annotated[float, Field(gt=0)] = 30
+    archive_timeout_seconds: Annotated[float, Field(gt=0)] = 60
+
+    @model_validator(mode="after")
+    def _is_one_or_the_other(self) -> Self:
+        if (self.folder is None or self.restore_command is None) == (self.stanza is None):
+            raise ValueError("allowed are folder and restore_command together, or stanza alone")
+        if self.restore_command is not None and "%f" not in self.restore_command:
+            raise ValueError("allowed is a restore_command that names %f and %p: cp /archive/%f %p")
+        return self
+
+
 class TargetSettings(Section):
     """A target database: events name it, only the actuator's settings know where it is."""
 
     dsn: SecretStr
+    backup: BackupSettings | None = None
 
 
 class MigrationSettings(Section):

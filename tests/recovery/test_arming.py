@@ -55,7 +55,7 @@ def catalog(db: Connection, arming: Arming) -> list[Any]:
 def test_everything_is_there_and_everything_goes(target: str, arming: Arming) -> None:
     with connect("app", target) as db:
         before = catalog(db, arming)
-        planned = [step.says for step in arming.dry_run(db)]
+        planned = [says for says, _ in arming.dry_run(db)]
         assert catalog(db, arming) == before  # a dry run changes nothing
         told: list[str] = []
         recovery = arming.arm(db, told.append)

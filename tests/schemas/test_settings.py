@@ -46,7 +46,7 @@ def test_holdfast_mode_is_the_reporters(monkeypatch: pytest.MonkeyPatch) -> None
             id="unknown key",
         ),
         pytest.param(
-            "[targets.app]\nhost = 'x'\n", ["targets.app.host", "allowed are dsn"], id="unknown key of a target"
+            "[targets.app]\nhost = 'x'\n", ["targets.app.host", "allowed are backup, dsn"], id="unknown key of a target"
         ),
         pytest.param(
             "[actuator]\nlease_seconds = -3\n", ["actuator.lease_seconds", "-3", "greater than 0"], id="range"

@@ -3,7 +3,7 @@
 Each was removed in turn, and each was missed (tests/recovery/test_grants.py). Whoever administers the server runs them once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -21,6 +21,7 @@ FUNCTIONS = (
     "pg_replication_origin_session_reset()",
     "pg_replication_origin_session_is_setup()",
 )
+RESTORE_POINT_FUNCTIONS = ("pg_create_restore_point(text)", "pg_switch_wal()")
 LOGIN_FUNCTION = sql.SQL("""CREATE SCHEMA IF NOT EXISTS holdfast_fence;
 CREATE OR REPLACE FUNCTION holdfast_fence.let_log_in(role_name name, may boolean) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
@@ -73,19 +74,22 @@ class Grant:
         return bool(row and row[0])
 
 
-def grants(db: Connection, role_name: str, migration: MigrationSettings) -> list[Grant]:
+def grants(db: Connection, role_name: str, migration: MigrationSettings, *, point_in_time: bool = False) -> list[Grant]:
     """All that ``role_name``, the actuator's, needs for this migration. Raises TableMissing."""
     return [
         *_server(db, role_name),
         *_tables(db, role_name, migration),
-        *_functions(role_name),
+        *_functions(role_name, FUNCTIONS, "for replication origins, which tag what the migration writes"),
         _login(role_name, migration),
+        *_functions(role_name, RESTORE_POINT_FUNCTIONS if point_in_time else (), "for the restore point of a clone"),
     ]
 
 
-def lacking(db: Connection, role_name: str, migration: MigrationSettings) -> list[Grant]:
+def lacking(
+    db: Connection, role_name: str, migration: MigrationSettings, *, point_in_time: bool = False
+) -> list[Grant]:
     """Those that it has not."""
-    return [grant for grant in grants(db, role_name, migration) if not grant.held(db)]
+    return [grant for grant in grants(db, role_name, migration, point_in_time=point_in_time) if not grant.held(db)]
 
 
 def _server(db: Connection, role_name: str) -> Iterator[Grant]:
@@ -133,10 +137,10 @@ def _tables(db: Connection, role_name: str, migration: MigrationSettings) -> Ite
         )
 
 
-def _functions(role_name: str) -> Iterator[Grant]:
-    for function in FUNCTIONS:
+def _functions(role_name: str, functions: Sequence[str], why: str) -> Iterator[Grant]:
+    for function in functions:
         yield Grant(
-            "for replication origins, which tag what the migration writes",
+            why,
             sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), sql.Identifier(role_name)),
             sql.SQL("SELECT has_function_privilege({}, {}, 'EXECUTE')").format(role_name, f"pg_catalog.{function}"),
         )

@@ -32,12 +32,13 @@ def preflight(
 
     Exit 3 when something blocks.
     """
+    from holdfast_actuators.postgres.point_in_time import PointInTime
     from holdfast_actuators.postgres.preflight.report import preflight as ask
 
     settings, migration = configured(which)
     text = None if (file := plan or migration.plan) is None else _read(file)
     with connected(settings, migration) as (db, _):
-        found = ask(db, which, migration, text)
+        found = ask(db, which, migration, text, PointInTime.of(settings, migration.target, makes_backups=True))
     if as_json:
         print_json(found)
     else:

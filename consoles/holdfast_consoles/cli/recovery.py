@@ -39,27 +39,36 @@ def arm(
     Before its first row; all of it, or nothing.
     """
     from holdfast_actuators.postgres.arming import Arming
+    from holdfast_actuators.postgres.point_in_time import PointInTime
 
     settings, migration = configured(which)
-    arming = Arming.of(settings.environment, which, migration)
+    point_in_time = PointInTime.of(settings, migration.target, makes_backups=True)
+    arming = Arming.of(settings.environment, which, migration, point_in_time)
     with connected(settings, migration) as (db, _):
         if print_grants:
-            _print_grants(db, migration, as_json)
+            _print_grants(db, migration, point_in_time is not None, as_json)
             return
         if dry_run:
             steps = arming.dry_run(db)
             if as_json:
-                print_json([{"says": step.says, "sql": step.do.as_string(db)} for step in steps])
+                print_json([{"says": says, "sql": sql} for says, sql in steps])
                 return
-            for step in steps:
-                typer.echo(f"-- {step.says}\n{step.do.as_string(db)};")
+            for says, sql in steps:
+                typer.echo(f"-- {says}\n{sql}")
             typer.echo(f"-- {len(steps)} steps" if steps else f"-- {which} is armed already")
             return
         told: list[str] = []
         found = arming.arm(db, told.append if as_json else typer.echo)
     if as_json:
         print_json(
-            {"migration_id": which, "state": found.state, "slot": found.slot, "armed_lsn": found.armed_lsn, "did": told}
+            {
+                "migration_id": which,
+                "state": found.state,
+                "slot": found.slot,
+                "armed_lsn": found.armed_lsn,
+                "restore_point": found.restore_point,
+                "did": told,
+            }
         )
         return
     typer.echo(
@@ -67,10 +76,10 @@ def arm(
     )
 
 
-def _print_grants(db: "Connection", migration: MigrationSettings, as_json: bool) -> None:
+def _print_grants(db: "Connection", migration: MigrationSettings, point_in_time: bool, as_json: bool) -> None:
     from holdfast_actuators.postgres.grants import grants
 
-    found = [(grant, grant.held(db)) for grant in grants(db, db.info.user, migration)]
+    found = [(grant, grant.held(db)) for grant in grants(db, db.info.user, migration, point_in_time=point_in_time)]
     if as_json:
         print_json([{"why": grant.why, "sql": grant.run.as_string(db), "held": held} for grant, held in found])
         return

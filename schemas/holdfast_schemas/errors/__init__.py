@@ -4,6 +4,22 @@ Exit codes (documented in the README of consoles): 2 usage, 3 refused, 4 not fou
 6 no acknowledgement in time, 70 internal.
 """
 
+from .backup import (
+    ArchiveOff,
+    BackupNotConfigured,
+    BackupUnusable,
+    CloneAsRoot,
+    CloneFolderTaken,
+    CloneNotReady,
+    NoBaseBackup,
+    NotArchived,
+    ProgramFailed,
+    ProgramMissing,
+    RestorePointNotReached,
+    RestorePointUnknown,
+    UserMissing,
+    WalMissing,
+)
 from .configuration import (
     ExtraMissing,
     FileUnreadable,
@@ -79,11 +95,17 @@ from .states import ForeignLog, LogRecreated, StateTooNew
 from .tree import HoldfastError, NoAcknowledgement, NotFound, Refused, Unreachable, Unusable
 
 __all__ = [
+    "ArchiveOff",
     "ArmRefused",
     "BackfillInvalid",
+    "BackupNotConfigured",
+    "BackupUnusable",
     "BrokerUnreachable",
     "ChildDidNotStart",
     "ChildStillRunning",
+    "CloneAsRoot",
+    "CloneFolderTaken",
+    "CloneNotReady",
     "ContractViolated",
     "DeadLetterMissing",
     "DemoFailed",
@@ -112,7 +134,9 @@ __all__ = [
     "MalformedMessage",
     "MigrationNotConfigured",
     "NoAcknowledgement",
+    "NoBaseBackup",
     "NotATerminal",
+    "NotArchived",
     "NotDelivered",
     "NotFound",
     "NotReplayed",
@@ -120,6 +144,8 @@ __all__ = [
     "PlanUnreadable",
     "PoolerBetween",
     "PreflightBlocked",
+    "ProgramFailed",
+    "ProgramMissing",
     "RecordTooLarge",
     "RecoveryMoved",
     "RecoveryTaken",
@@ -127,6 +153,8 @@ __all__ = [
     "Refused",
     "RequestRefused",
     "RequestUnanswered",
+    "RestorePointNotReached",
+    "RestorePointUnknown",
     "RollbackRequested",
     "RulesInvalid",
     "RulesNotInForce",
@@ -158,6 +186,8 @@ __all__ = [
     "Unreachable",
     "Unstorable",
     "Unusable",
+    "UserMissing",
     "VersionNotHere",
+    "WalMissing",
     "WrongKey",
 ]

@@ -12,8 +12,10 @@ from .. import journal
 from ..connecting import Connection
 from ..grants import lacking
 from ..laying_out import laid_out
+from ..point_in_time import PointInTime
 from .facts import Facts, read_facts
 from .findings import Finding
+from .point_in_time_check import point_in_time_findings
 from .server_checks import CHECKS
 from .statements import Judged, judge_plan
 from .table_checks import TableVerdict, judge_table
@@ -41,7 +43,13 @@ class Preflight:
         return [finding for finding in all_of_them if finding.level == "block"]
 
 
-def preflight(db: Connection, migration_id: MigrationId, migration: MigrationSettings, plan: str | None) -> Preflight:
+def preflight(
+    db: Connection,
+    migration_id: MigrationId,
+    migration: MigrationSettings,
+    plan: str | None,
+    point_in_time: PointInTime | None = None,
+) -> Preflight:
     """Ask everything; changes nothing. Raises TableMissing, PlanUnreadable."""
     server, tables = read_facts(db, migration)
     found = journal.read(db, migration_id)
@@ -52,13 +60,17 @@ def preflight(db: Connection, migration_id: MigrationId, migration: MigrationSet
         db.info.user,
         server,
         tables,
-        tuple(grant.run.as_string(db) for grant in lacking(db, db.info.user, migration)),
+        tuple(
+            grant.run.as_string(db)
+            for grant in lacking(db, db.info.user, migration, point_in_time=point_in_time is not None)
+        ),
         tuple(db.execute(PROTECTED, [migration_id]).fetchall()) if has_journal else (),
         found is not None and found.state not in ("disarmed", "preparing"),
     )
     statements = () if plan is None else tuple(judge_plan(plan))
     findings = [finding for check in CHECKS for finding in check(facts)]
     findings += _strangers(statements, facts)
+    findings += point_in_time_findings(db, migration.target, point_in_time)
     verdicts = tuple(judge_table(table, facts) for table in tables)
     return Preflight(migration_id, found.state if found else None, tuple(findings), verdicts, statements)
 

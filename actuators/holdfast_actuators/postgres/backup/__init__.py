@@ -1,0 +1,1 @@
+"""Base backups and restore points: what a clone is made of."""
