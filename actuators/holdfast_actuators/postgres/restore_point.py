@@ -26,19 +26,19 @@ ARCHIVER = """
 
 @dataclass(frozen=True, slots=True)
 class RestorePoint:
-    """``lsn`` is the end of its record, ``wal_file`` the file that holds it: its first 8 digits are the timeline."""
+    """``lsn`` is the end of its record, ``wal_file`` the file that holds it; None where only its name is known."""
 
     name: str
     migration_id: MigrationId
-    lsn: str
-    wal_file: str
-    backup: str
-    made_at: datetime
+    lsn: str | None = None
+    wal_file: str | None = None
+    backup: str | None = None
+    made_at: datetime | None = None
 
     @property
-    def timeline(self) -> int:
+    def timeline(self) -> int | None:
         """The one to recover along: the newest may have left the log before this point."""
-        return int(self.wal_file[:8], 16)
+        return None if self.wal_file is None else int(self.wal_file[:8], 16)
 
 
 def statement(name: str) -> sql.Composed:

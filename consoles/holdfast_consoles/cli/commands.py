@@ -7,6 +7,7 @@ import typer
 
 from . import dead_letters, ledger, sample, services, topics, triggers
 from .choices import use_config
+from .clone import clone
 from .explain import explain
 from .history import history
 from .person import override, pause, resume, rollback
@@ -55,6 +56,7 @@ for command in (
     preflight,
     arm,
     disarm,
+    clone,
     verify,
     replay,
 ):

@@ -61,6 +61,7 @@ def _lines(found: "Preflight") -> list[str]:
         lines.append(f"{table.tier:9} {table.table}")
         lines += [f"  {line}" for finding in table.findings for line in _finding(finding)]
     lines += [f"{one.verdict:17} line {one.line}: {one.text[:70]}\n    {one.why}" for one in found.statements]
+    lines.append(_protection(found))
     blocks = len(found.blocks)
     state = f" (now {found.state})" if found.state else ""
     if blocks:
@@ -69,6 +70,18 @@ def _lines(found: "Preflight") -> list[str]:
         *lines,
         f"{found.migration_id}{state}: its rows could be taken back from the log; next: holdfast arm {found.migration_id}",
     ]
+
+
+def _protection(found: "Preflight") -> str:
+    """What the start gate will do: triggers are in the log, which a preflight does not read."""
+    from holdfast_actuators.protection import judge_protection
+
+    protection = judge_protection(found.protect, (), found.major)
+    if protection.armed:
+        return f"an actuator arms it before its first row: {protection.why}"
+    if found.protect == "never":
+        return "no actuator arms it: protect = never"
+    return f"an actuator arms it before its first row only where a trigger in force may roll it back: {found.major.why}"
 
 
 def _finding(finding: "Finding") -> list[str]:

@@ -50,16 +50,21 @@ def found_in(folder: Path, identifier: int) -> list[BaseBackup]:
 
 
 def verify(backup: BaseBackup, bindir: Path | None) -> BaseBackup:
-    """One that is known to be whole; by its manifest, once: a note beside it remembers. Raises BackupUnusable."""
+    """One that is known to be whole; by its manifest, once: a note beside it remembers.
+
+    Where there is no pg_verifybackup our own is known by pg_basebackup's good end alone. Raises BackupUnusable.
+    """
     if backup.verified:
         return backup
     checker = find_program("pg_verifybackup", backup.version, bindir)
+    if checker is None and backup.made_by == OURS:
+        return write_note(backup, "by pg_basebackup's own end alone: there is no pg_verifybackup")
     if checker is None:
         raise BackupUnusable(backup.path, f"there is no pg_verifybackup of PostgreSQL {backup.version}: set bindir")
     try:
         run([checker, "--quiet", backup.path])
     except ProgramFailed as failure:
-        raise BackupUnusable(backup.path, failure.detail) from None
+        raise BackupUnusable(backup.path, str(failure)) from None
     return write_note(backup, "pg_verifybackup")
 
 
