@@ -7,6 +7,7 @@ what the target's journal says.
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -29,14 +30,17 @@ from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
 from .postgres.disarming import disarm
 from .postgres.point_in_time import PointInTime
+from .postgres.preflight.looking import look_what_is_at_stake
 from .postgres.preflight.report import preflight
 from .postgres.slots import SlotsSeen, look_at_slots
 from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
 from .postgres.undo.rolling_back import LogRollback
+from .protection import Major
 
 log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 1.0
+AT_STAKE_SECONDS = 30.0
 AGAIN_SECONDS = 5.0
 """After a target that was away, or a slot or locks that were held: the lease ends then, and whoever is free goes on."""
 
@@ -61,6 +65,7 @@ class Recoverer:
             name: one for name, one in settings.migrations.items() if one.target in settings.targets
         }
         self._targets: dict[str, Connection] = {}
+        self._majors: dict[MigrationId, tuple[Major, float]] = {}
         self._away: set[str] = set()
 
     def run(self, stop: threading.Event) -> None:
@@ -87,6 +92,7 @@ class Recoverer:
                 db = self._target(migration.target)
                 found = journal.read(db, migration_id)
                 self._watch_slots(migration.target, look_at_slots(db))
+                major = self._at_stake(db, migration_id, migration)
             except (psycopg.Error, TargetUnreachable) as error:
                 if migration.target not in self._away:
                     log.warning("target %s: %s", migration.target, error)
@@ -94,7 +100,15 @@ class Recoverer:
                 self._targets.pop(migration.target, None)
                 continue
             self._away.discard(migration.target)
-            self._ledger.recovery_seen(migration_id, "new" if found is None else found.state, migration.protect)
+            self._ledger.recovery_seen(migration_id, "new" if found is None else found.state, migration.protect, major)
+
+    def _at_stake(self, db: Connection, migration_id: MigrationId, migration: MigrationSettings) -> Major:
+        """Looked at now and then: a plan is parsed, and the files of each table are measured."""
+        major, looked_at = self._majors.get(migration_id, (None, 0.0))
+        if major is None or time.monotonic() - looked_at > AT_STAKE_SECONDS:
+            major = look_what_is_at_stake(db, migration)
+            self._majors[migration_id] = major, time.monotonic()
+        return major
 
     def _watch_slots(self, target: str, seen: SlotsSeen) -> None:
         self._figures.slots(target, seen)

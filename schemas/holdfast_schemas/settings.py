@@ -185,6 +185,8 @@ class MigrationSettings(Section):
     plan: Path | None = None
     """A file with the migration's SQL, for preflight to say what of it can be taken back."""
     protect: Literal["auto", "always", "never"] = "auto"
+    major_bytes: Annotated[int, Field(ge=0)] = 1_000_000_000
+    """``auto`` also arms where its tables, with indexes, hold more: up to here a copy made by hand takes seconds."""
     sessions: Annotated[int, Field(ge=1, le=100)] = 4
     """How many sessions may write for it at once: a replication origin each."""
 

@@ -38,6 +38,7 @@ def test_what_could_be_undone_is_said_and_nothing_is_changed(
     assert "ROW_UNDO          line 1: UPDATE orders SET cents = 1\n    the log holds its rows" in printed
     assert "IMAGE_NEEDED      line 2: ALTER TABLE orders DROP COLUMN note" in printed
     assert printed.endswith("m: its rows could be taken back from the log; next: holdfast arm m\n")
+    assert "an actuator arms it before its first row: its plan loses data: line 2: ALTER TABLE orders DROP" in printed
     assert catalog(configured) == before
 
 

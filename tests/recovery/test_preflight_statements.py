@@ -101,3 +101,26 @@ def test_an_empty_plan_is_none(plan: str) -> None:
 def test_a_plan_that_does_not_parse_says_where() -> None:
     with pytest.raises(PlanUnreadable, match=r"line 3.*syntax error"):
         judge_plan("UPDATE t SET v = 1;\n\nUPDATE t SETT v = 1;\n")
+
+
+@pytest.mark.parametrize(
+    ("loses", "statement"),
+    [
+        (True, "DELETE FROM t"),
+        (True, "WITH gone AS (DELETE FROM t RETURNING *) INSERT INTO u SELECT * FROM gone"),
+        (True, "MERGE INTO t USING x ON t.id = x.id WHEN MATCHED THEN DELETE"),
+        (False, "MERGE INTO t USING x ON t.id = x.id WHEN MATCHED THEN UPDATE SET v = 1"),
+        (True, "TRUNCATE t"),
+        (True, "ALTER TABLE t DROP COLUMN v"),
+        (True, "DROP TABLE t"),
+        (True, "DO 'BEGIN END'"),
+        (True, "SELECT setval('q', 1)"),
+        (False, "UPDATE t SET v = 1"),
+        (False, "INSERT INTO t VALUES (1)"),
+        (False, "ALTER TABLE t ADD COLUMN v int"),
+        (False, "SELECT 1"),
+    ],
+)
+def test_what_loses_data(loses: bool, statement: str) -> None:
+    [found] = judge_plan(statement)
+    assert found.loses_data is loses

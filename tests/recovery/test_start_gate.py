@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -57,7 +58,8 @@ def test_a_run_waits_until_it_is_armed_and_its_end_disarms(
     run_id = str(uuid.uuid4())
     with Running(bench, settings_of(target, migrator, environment, protect=protect)):
         wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
-        assert answer(bench, run_id) == ("waiting", "it is being armed first (its recovery is new)")
+        why = "protect = always" if protect == "always" else "trigger error-rate-rollback may roll it back"
+        assert answer(bench, run_id) == ("waiting", f"it is being armed first: {why} (its recovery is new)")
         wait_for(lambda: state(bench) == [("armed", run_id)], 30, "it to be armed")
         assert answer(bench, run_id) == ("granted", "granted")
         with psycopg.connect(migrator, autocommit=True) as db:
@@ -152,7 +154,7 @@ def test_nobody_passes_before_the_target_was_seen_and_what_settings_drop_is_free
     bench.ledger.expect_recoveries({MIGRATION: "auto"})
     bench.ledger.expect_recoveries({MIGRATION: "always"})  # another actuator starts
     run_id = str(uuid.uuid4())
-    assert answer(bench, run_id) == ("waiting", "it is being armed first (its recovery is unknown)")
+    assert answer(bench, run_id)[1] == "it is being armed first: protect = always (its recovery is unknown)"
     bench.ledger.recovery_seen(MIGRATION, "armed", "always")
     bench.ledger.expect_recoveries({MIGRATION: "always"})
     assert state(bench) == [("armed", run_id)]
@@ -160,3 +162,43 @@ def test_nobody_passes_before_the_target_was_seen_and_what_settings_drop_is_free
     bench.ledger.recovery_seen("other", "new", "auto")
     assert bench.execute("SELECT protect FROM recovery WHERE migration_id = %s", MIGRATION) == [("never",)]
     assert answer(bench, run_id)[0] == "granted"
+
+
+@pytest.mark.parametrize(
+    ("also", "says"),
+    [
+        ({"major_bytes": 0}, "MB, more than 0.0 MB"),
+        pytest.param({"plan": "DELETE FROM orders"}, "loses data: line 1: DELETE FROM orders", marks=pytest.mark.long),
+        pytest.param({"plan": None}, "cannot be told", marks=pytest.mark.long),
+        ({}, None),
+        pytest.param({"plan": "UPDATE orders SET cents = 1"}, None, marks=pytest.mark.long),
+    ],
+    ids=["size", "plan", "no-plan-file", "small", "harmless-plan"],
+)
+def test_where_no_trigger_rolls_back_auto_goes_by_what_is_at_stake(
+    bench: Bench, target: str, migrator: str, environment: str, settings: Settings, tmp_path: Path,
+    also: dict[str, Any], says: str | None,
+) -> None:  # fmt: skip
+    bench.ask("apply_triggers", rules='{"triggers": []}')
+    if "plan" in also:
+        file = tmp_path / "plan.sql"
+        if also["plan"]:
+            file.write_text(also["plan"])
+        also = also | {"plan": file}
+    run_id = str(uuid.uuid4())
+    with Running(bench, settings_of(target, migrator, environment, **also)):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        result, reason = answer(bench, run_id)
+        if says is None:
+            assert result == "granted"
+            return
+        assert result == "waiting"
+        assert says in reason
+        wait_for(lambda: state(bench) == [("armed", run_id)], 30, "it to be armed")
+
+
+def test_it_waits_while_nobody_looked_what_is_at_stake(bench: Bench) -> None:
+    bench.ask("apply_triggers", rules='{"triggers": []}')
+    bench.ledger.expect_recoveries({MIGRATION: "auto"})
+    result, reason = answer(bench, str(uuid.uuid4()))
+    assert (result, reason.endswith("its plan and its tables were not looked at yet")) == ("waiting", True)

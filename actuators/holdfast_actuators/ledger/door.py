@@ -17,6 +17,7 @@ from holdfast_schemas.triggers import DEFAULT_RULES_HASH
 from holdfast_schemas.watches import Watched
 
 from ..policy import on_the_brokers_clock
+from ..protection import Major
 from . import (
     attendance,
     causes,
@@ -171,9 +172,9 @@ class Ledger:
                 done += deadlines.check(entry, migration_id)
         return done
 
-    def recovery_seen(self, migration_id: str, state: str, protect: str = "auto") -> None:
-        """Note what the target's journal says of a recovery, and how the settings protect the migration."""
-        recoveries.seen(self.db, migration_id, state, protect)
+    def recovery_seen(self, migration_id: str, state: str, protect: str = "auto", major: Major | None = None) -> None:
+        """Note what the target's journal says of a recovery, how the settings protect the migration, what is at stake."""
+        recoveries.seen(self.db, migration_id, state, protect, major)
 
     def expect_recoveries(self, protect: Mapping[str, str]) -> None:
         """The migrations that settings protect, and how (auto, always, never); others are not."""

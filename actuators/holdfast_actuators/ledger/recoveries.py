@@ -9,6 +9,7 @@ from holdfast_schemas.runs import RunRequested
 from holdfast_schemas.states import AnswerResult
 from holdfast_schemas.triggers import RuleSet
 
+from ..protection import Major, judge_protection
 from .entry import Entry
 
 SEEN_SECONDS = 30.0
@@ -16,12 +17,17 @@ SEEN_SECONDS = 30.0
 READY = ("armed", "fencing", "fenced", "captured", "undoing")
 
 
-def seen(db: psycopg.Connection, migration_id: str, state: str, protect: str) -> None:
-    """Note what the target's journal says of a recovery, and how the settings protect the migration."""
+def seen(db: psycopg.Connection, migration_id: str, state: str, protect: str, major: Major | None) -> None:
+    """Note what the target's journal says of a recovery, and how the settings protect the migration.
+
+    ``major``: what is at stake in it; None leaves what was noted of that before.
+    """
     db.execute(
-        "INSERT INTO recovery (migration_id, state, protect) VALUES (%s, %s, %s) ON CONFLICT (migration_id)"
-        " DO UPDATE SET state = excluded.state, protect = excluded.protect, seen_at = clock_timestamp()",
-        (migration_id, state, protect),
+        "INSERT INTO recovery (migration_id, state, protect, is_major, major_why) VALUES (%s, %s, %s, %s, %s)"
+        " ON CONFLICT (migration_id) DO UPDATE SET state = excluded.state, protect = excluded.protect,"
+        " seen_at = clock_timestamp(), is_major = coalesce(excluded.is_major, recovery.is_major),"
+        " major_why = coalesce(excluded.major_why, recovery.major_why)",
+        (migration_id, state, protect, major and major.is_major, major and major.why),
     )
 
 
@@ -48,11 +54,18 @@ def ready(entry: Entry, migration_id: str) -> bool:
 def gate(entry: Entry, asked: RunRequested, rules: RuleSet) -> tuple[AnswerResult, str] | None:
     """The start gate's answer where a migration is to be armed before its first row, and is not; None: it may start."""
     row = entry.db.execute(
-        "SELECT state, protect, run_id, refusal, armed_for FROM recovery WHERE migration_id = %s", (asked.migration_id,)
+        "SELECT state, protect, run_id, refusal, armed_for, is_major, major_why FROM recovery WHERE migration_id = %s",
+        (asked.migration_id,),
     ).fetchone()
-    if row is None or not _protected(asked, row[1], rules):
+    if row is None:
         return None
-    state, _, run_id, refusal, armed_for = row
+    state, protect, run_id, refusal, armed_for, is_major, major_why = row
+    major = None if is_major is None else Major(is_major, major_why)
+    protection = judge_protection(protect, _rolling_back(asked, rules), major)
+    if protection.armed is None:
+        return "waiting", f"whether it is to be armed first is not known: {protection.why}"
+    if not protection.armed:
+        return None
     if run_id != asked.run_id:
         refusal = None
         entry.db.execute(
@@ -64,18 +77,16 @@ def gate(entry: Entry, asked: RunRequested, rules: RuleSet) -> tuple[AnswerResul
         return None
     if refusal is not None:
         return "refused", refusal
-    return "waiting", f"it is being armed first (its recovery is {state})"
+    return "waiting", f"it is being armed first: {protection.why} (its recovery is {state})"
 
 
-def _protected(asked: RunRequested, protect: str, rules: RuleSet) -> bool:
-    """``auto``: whenever a trigger in force may roll the migration back."""
-    return protect == "always" or (
-        protect == "auto"
-        and any(
-            t.action == "rollback" and t.mode == "enforce" and t.concerns(asked.migration_id, asked.target)
-            for t in rules.triggers
-        )
-    )
+def _rolling_back(asked: RunRequested, rules: RuleSet) -> list[str]:
+    """Triggers in force that may roll the migration back."""
+    return [
+        t.id
+        for t in rules.triggers
+        if t.action == "rollback" and t.mode == "enforce" and t.concerns(asked.migration_id, asked.target)
+    ]
 
 
 def to_arm(db: psycopg.Connection, migration_ids: list[str]) -> list[tuple[str, str]]:

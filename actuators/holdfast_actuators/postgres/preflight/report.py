@@ -8,6 +8,7 @@ from psycopg import sql
 from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.settings import MigrationSettings
 
+from ...protection import Major, judge_major
 from .. import journal
 from ..connecting import Connection
 from ..grants import lacking
@@ -28,13 +29,18 @@ PROTECTED = sql.SQL("""
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """``findings`` of the server and the plan; ``state`` as the recovery's journal says, None before arming."""
+    """``findings`` of the server and the plan; ``state`` as the recovery's journal says, None before arming.
+
+    ``major``: whether much is at stake, by which ``protect = auto`` goes too.
+    """
 
     migration_id: MigrationId
     state: str | None
     findings: tuple[Finding, ...]
     tables: tuple[TableVerdict, ...]
     statements: tuple[Judged, ...]
+    protect: str
+    major: Major
 
     @property
     def blocks(self) -> list[Finding]:
@@ -72,7 +78,15 @@ def preflight(
     findings += _strangers(statements, facts)
     findings += point_in_time_findings(db, migration.target, point_in_time)
     verdicts = tuple(judge_table(table, facts) for table in tables)
-    return Preflight(migration_id, found.state if found else None, tuple(findings), verdicts, statements)
+    state = found.state if found else None
+    major = at_stake(statements, sum(table.bytes for table in tables), migration)
+    return Preflight(migration_id, state, tuple(findings), verdicts, statements, migration.protect, major)
+
+
+def at_stake(statements: Sequence[Judged], table_bytes: int, migration: MigrationSettings) -> Major:
+    """What ``protect = auto`` makes of the plan and of the size of the tables."""
+    losing = [f"line {one.line}: {one.text[:60]}" for one in statements if one.loses_data]
+    return judge_major(losing, table_bytes, migration.major_bytes)
 
 
 def _strangers(statements: Sequence[Judged], facts: Facts) -> list[Finding]:

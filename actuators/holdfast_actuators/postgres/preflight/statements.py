@@ -17,13 +17,17 @@ LOSES_DATA: frozenset[Class] = frozenset(("IMAGE_NEEDED", "IRREVERSIBLE", "EXTER
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One statement; ``line`` counts from 1 in the plan, ``writes`` are the tables whose rows it writes, as it names them."""
+    """One statement; ``line`` counts from 1 in the plan, ``writes`` are the tables whose rows it writes, as it names them.
+
+    ``loses_data``: rows are gone after it, or may be. An UPDATE's old values do not count: no parser knows a new column's.
+    """
 
     line: int
     text: str
     verdict: Class
     why: str
     writes: tuple[str, ...] = ()
+    loses_data: bool = False
 
 
 def judge_plan(plan: str) -> list[Judged]:
@@ -57,9 +61,9 @@ def _judge(statement: Mapping[str, Any], line: int, text: str) -> Judged:
     functions = set(_functions(statement))
     for names, verdict, why in FUNCTIONS:
         if found := sorted(functions & names):
-            return Judged(line, text, verdict, f"{found[0]}(): {why}", writes)
+            return Judged(line, text, verdict, f"{found[0]}(): {why}", writes, verdict in LOSES_DATA)
     verdict, why = _KINDS.get(kind, _unknown)(statement)
-    return Judged(line, text, verdict, why, writes)
+    return Judged(line, text, verdict, why, writes, verdict in LOSES_DATA or _deletes(statement))
 
 
 FUNCTIONS: tuple[tuple[frozenset[str], Class, str], ...] = (
@@ -104,6 +108,19 @@ def _writes(statement: Mapping[str, Any]) -> Iterator[str]:
                 yield _name(node["relation"])
         elif kind == "TruncateStmt":
             yield from (_name(relation) for relation in node["relations"])
+
+
+def _deletes(statement: Mapping[str, Any]) -> bool:
+    """Whether rows go, also inside a WITH or by a MERGE."""
+    return any(
+        node.get("@") == "DeleteStmt"
+        or (node.get("@") == "MergeWhenClause" and _called(node["commandType"]) == "CMD_DELETE")
+        for node in _nodes(statement)
+    )
+
+
+def _called(enum: Any) -> str:
+    return str(enum.get("name", enum)) if isinstance(enum, Mapping) else str(enum)
 
 
 def _name(relation: Mapping[str, Any]) -> str:
@@ -170,7 +187,7 @@ def _alter(statement: Mapping[str, Any]) -> Answer:
     worst: Answer = ("DOWN_HOOK", "the opposite ALTER takes it back; the rows' undo goes first")
     for command in statement.get("cmds", ()):
         kind = command["subtype"]
-        answer = ALTERS.get(str(kind.get("name", kind)) if isinstance(kind, Mapping) else str(kind), worst)
+        answer = ALTERS.get(_called(kind), worst)
         if SEVERITY.index(answer[0]) > SEVERITY.index(worst[0]):
             worst = answer
     return worst
