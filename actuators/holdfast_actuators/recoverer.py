@@ -14,7 +14,6 @@ import psycopg
 
 from holdfast_schemas.errors import (
     HoldfastError,
-    PreflightBlocked,
     RecoveryTaken,
     SlotInUse,
     TargetUnreachable,
@@ -31,7 +30,7 @@ from .postgres.connecting import Connection, connect
 from .postgres.disarming import disarm
 from .postgres.point_in_time import PointInTime
 from .postgres.preflight.looking import look_what_is_at_stake
-from .postgres.preflight.report import preflight
+from .postgres.preflight.report import refuse_what_blocks
 from .postgres.slots import SlotsSeen, look_at_slots
 from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
@@ -127,8 +126,8 @@ class Recoverer:
                 with _alone(db, migration_id) as alone:
                     if alone:
                         disarm(db, migration_id)  # an earlier run's
-                        self._preflight(db, migration_id, migration)
                         point = PointInTime.of(self._settings, migration.target, makes_backups=False)
+                        refuse_what_blocks(db, migration_id, migration, point)
                         Arming.of(self._settings.environment, migration_id, migration, point).arm(db)
                         self._ledger.armed(migration_id, run_id)
                         self._ledger.recovery_seen(migration_id, "armed", migration.protect)
@@ -139,13 +138,6 @@ class Recoverer:
             except HoldfastError as refusal:
                 log.error("%s", refusal, extra={"migration_id": migration_id, "run_id": run_id})
                 self._ledger.arm_refused(migration_id, run_id, str(refusal))
-
-    def _preflight(self, db: Connection, migration_id: MigrationId, migration: MigrationSettings) -> None:
-        """Raises PreflightBlocked. The plan is asked too where this machine has it."""
-        point = PointInTime.of(self._settings, migration.target, makes_backups=False)
-        plan = migration.plan.read_text() if migration.plan is not None and migration.plan.exists() else None
-        if blocks := preflight(db, migration_id, migration, plan, point).blocks:
-            raise PreflightBlocked(migration_id, [f"{one.message} ({one.cure})" for one in blocks])
 
     def _disarm(self) -> None:
         """What a run that is closed was armed with goes: a slot that is forgotten fills the disk."""

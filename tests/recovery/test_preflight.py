@@ -86,3 +86,21 @@ def test_refusals(
     broken.write_text("SELECT 1;\nSELEC 2;\n")
     assert main([str(broken) if word == "BROKEN" else word for word in argv]) == code
     assert says in capsys.readouterr().err
+
+
+def test_a_large_table_without_a_key_is_refused_by_name_and_its_alter_cures_it(
+    configured: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with psycopg.connect(configured, autocommit=True) as db:
+        db.execute("ALTER TABLE public.lines DROP CONSTRAINT lines_pkey")
+        # Never analyzed: the planner knows nothing of it.
+        db.execute("INSERT INTO public.lines (id, order_id) SELECT 1000 + n, 1 FROM generate_series(1, 10001) n")
+        assert main(["preflight", "m"]) == 3
+        printed = capsys.readouterr().out
+        assert "PITR_ONLY public.lines" in printed
+        assert "public.lines has no primary key and over 10,000 rows: they would be found" in printed
+        assert "ALTER TABLE public.lines ADD PRIMARY KEY (...)" in printed
+        assert main(["arm", "m"]) == 3
+        assert "public.lines has no primary key and over 10,000 rows" in capsys.readouterr().err
+        db.execute("ALTER TABLE public.lines ADD PRIMARY KEY (id)")
+    assert main(["preflight", "m"]) == 0

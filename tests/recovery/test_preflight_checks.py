@@ -85,7 +85,7 @@ OF_A_TABLE = [
     ({"persistence": "t"}, "PITR_ONLY", "block", "temporary", "temporary"),
     ({"virtual_columns": ["twice"]}, "PITR_ONLY", "block", "virtual-columns", "(twice)"),
     ({"key": ()}, "ROW_UNDO", "warn", "no-key", "1,000 rows"),
-    ({"key": (), "rows": 10_001}, "PITR_ONLY", "block", "no-key", "10,001 rows"),
+    ({"key": (), "rows": 10_001}, "PITR_ONLY", "block", "no-key", "over 10,000 rows"),
     ({"forces_row_security": True}, "ROW_UNDO", "warn", "row-security", "a policy hides"),
     ({"always_triggers": ["a", "b"]}, "ROW_UNDO", "warn", "always-triggers", "a, b"),
     ({"subscribed": True}, "ROW_UNDO", "warn", "subscribed", "subscription"),

@@ -40,6 +40,7 @@ def arm(
     """
     from holdfast_actuators.postgres.arming import Arming
     from holdfast_actuators.postgres.point_in_time import PointInTime
+    from holdfast_actuators.postgres.preflight.report import refuse_what_blocks
 
     settings, migration = configured(which)
     point_in_time = PointInTime.of(settings, migration.target, makes_backups=True)
@@ -57,6 +58,7 @@ def arm(
                 typer.echo(f"-- {says}\n{sql}")
             typer.echo(f"-- {len(steps)} steps" if steps else f"-- {which} is armed already")
             return
+        refuse_what_blocks(db, which, migration, point_in_time)
         told: list[str] = []
         found = arming.arm(db, told.append if as_json else typer.echo)
     if as_json:

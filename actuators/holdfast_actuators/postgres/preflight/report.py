@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+from holdfast_schemas.errors import PreflightBlocked
 from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.settings import MigrationSettings
 
@@ -81,6 +82,17 @@ def preflight(
     state = found.state if found else None
     major = at_stake(statements, sum(table.bytes for table in tables), migration)
     return Preflight(migration_id, state, tuple(findings), verdicts, statements, migration.protect, major)
+
+
+def refuse_what_blocks(
+    db: Connection, migration_id: MigrationId, migration: MigrationSettings, point_in_time: PointInTime | None
+) -> None:
+    """Raises PreflightBlocked, and what preflight raises; what is armed is past that. The plan is asked too where this machine
+    has it."""
+    plan = migration.plan.read_text() if migration.plan is not None and migration.plan.exists() else None
+    found = preflight(db, migration_id, migration, plan, point_in_time)
+    if found.blocks and found.state != "armed":
+        raise PreflightBlocked(migration_id, [f"{one.message} ({one.cure})" for one in found.blocks])
 
 
 def at_stake(statements: Sequence[Judged], table_bytes: int, migration: MigrationSettings) -> Major:

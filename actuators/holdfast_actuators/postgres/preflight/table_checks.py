@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .facts import Facts, TableFacts
+from .facts import NO_KEY_ROWS_MAX, Facts, TableFacts
 from .findings import Finding
 
 Tier = Literal["ROW_UNDO", "PITR_ONLY", "NONE"]
-NO_KEY_ROWS_MAX = 10_000
-"""Rows of a table without a key are found by all their values, one by one: quadratic (3,000 rows took 6.6 s)."""
 VIRTUAL_FROM = 180_000
 KINDS = {"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "c": "a type"}
 
@@ -60,8 +58,8 @@ def _findings(table: TableFacts, facts: Facts) -> Iterator[Finding]:
         many = table.rows > NO_KEY_ROWS_MAX
         yield Finding(
             "block" if many else "warn", "no-key",
-            f"{name} has no primary key: its {table.rows:,} rows would be found by all their values, one by one"
-            f" (at most {NO_KEY_ROWS_MAX:,})",
+            f"{name} has no primary key and {f'over {NO_KEY_ROWS_MAX:,}' if many else f'{table.rows:,}'} rows: they would be"
+            f" found by all their values, one by one (at most {NO_KEY_ROWS_MAX:,})",
             f"ALTER TABLE {name} ADD PRIMARY KEY (...)",
         )  # fmt: skip
     if table.forces_row_security and table.owner != facts.user:
