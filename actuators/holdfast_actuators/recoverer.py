@@ -28,6 +28,7 @@ from .postgres import journal
 from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
 from .postgres.disarming import disarm
+from .postgres.journal_retention import remove_old_rows
 from .postgres.point_in_time import PointInTime
 from .postgres.preflight.looking import look_what_is_at_stake
 from .postgres.preflight.report import refuse_what_blocks
@@ -40,6 +41,7 @@ from .protection import Major
 log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 1.0
 AT_STAKE_SECONDS = 30.0
+OLD_ROWS_SECONDS = 3_600.0
 AGAIN_SECONDS = 5.0
 """After a target that was away, or a slot or locks that were held: the lease ends then, and whoever is free goes on."""
 
@@ -64,6 +66,7 @@ class Recoverer:
             name: one for name, one in settings.migrations.items() if one.target in settings.targets
         }
         self._targets: dict[str, Connection] = {}
+        self._old_rows_at: float | None = None
         self._majors: dict[MigrationId, tuple[Major, float]] = {}
         self._away: set[str] = set()
 
@@ -74,6 +77,7 @@ class Recoverer:
                 self._look()
                 self._arm()
                 self._disarm()
+                self._remove_old_rows()
                 undo = self._ledger.take_log_undo(self._settings.actuator.name, list(self._migrations))
                 if undo is not None:
                     self._work(undo, stop)
@@ -152,6 +156,20 @@ class Recoverer:
                         log.info("%s is disarmed", migration_id, extra={"migration_id": migration_id})
             except (psycopg.Error, HoldfastError) as error:
                 log.warning("%s is not disarmed yet: %s", migration_id, error)
+
+    def _remove_old_rows(self) -> None:
+        """Now and then: what is no longer needed goes, and what is needed for so long is said."""
+        if self._old_rows_at is not None and time.monotonic() - self._old_rows_at < OLD_ROWS_SECONDS:
+            return
+        self._old_rows_at = time.monotonic()
+        for target in {migration.target for migration in self._migrations.values()}:
+            try:
+                found = remove_old_rows(self._target(target), self._settings.actuator.journal_keep_days)
+            except (psycopg.Error, TargetUnreachable) as error:
+                log.warning("target %s: its journal is not looked through for old rows: %s", target, error)
+                continue
+            for old in found:
+                log.log(logging.WARNING if old.removed is None else logging.INFO, "target %s: %s", target, old.sentence)
 
     def _target(self, name: str) -> Connection:
         db = self._targets.get(name)

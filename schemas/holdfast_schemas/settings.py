@@ -90,6 +90,8 @@ class ActuatorSettings(WebSettings):
     worker_heard_seconds: PositiveSeconds = 30.0
     undo_silent_seconds: PositiveSeconds = 40.0
     lost_after_seconds: PositiveSeconds = 86_400.0
+    journal_keep_days: Annotated[float, Field(gt=0, le=3_650)] = 30.0
+    """In a target: old rows and conflicts of what was never disarmed go after so long, unless an undo still needs them."""
     notify_url: SecretStr = SecretStr("")
     """The webhook: http or https; it often holds a token, so it is never printed. Empty: nobody is notified."""
     notify_secret: SecretStr = SecretStr("")

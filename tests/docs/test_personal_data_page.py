@@ -34,7 +34,9 @@ def test_every_topic_stands_there_with_its_retention() -> None:
 def test_the_other_figures_are_the_ones_in_force() -> None:
     ledger, stub_days = LedgerSettings(), JudgementSettings().stub_seconds / 86_400
     for said in (
-        f"`[ledger] keep_days` = {ledger.keep_days} d", f"a stub of {stub_days:g} d", f"at most {MESSAGE_BYTES} bytes",
+        f"`[ledger] keep_days` = {ledger.keep_days} d",
+        f"`[actuator] journal_keep_days` = {ActuatorSettings().journal_keep_days:g} d",
+        f"a stub of {stub_days:g} d", f"at most {MESSAGE_BYTES} bytes",
         f"a notification {ActuatorSettings().notify_give_up_seconds / 86_400:g} d at most",
     ):  # fmt: skip
         assert said in PAGE

@@ -15,6 +15,7 @@ from . import journal, restore_point
 from .connecting import Connection
 from .disarming import disarm, saved_tables
 from .grants import lacking
+from .journal_access import close_to_others
 from .laying_out import lay_out
 from .lock_waits import with_bounded_lock_waits
 from .names import RecoveryNames
@@ -90,8 +91,9 @@ class Arming:
         )  # it may be long: no slot waits yet
         self._intend(db)
         recovery = journal.expect(db, self.migration_id, "preparing")
-        step_at_hand = ""
+        step_at_hand = "the journal, closed to others"
         try:
+            close_to_others(db)
             for step in steps(recovery, saved_tables(db, self.migration_id), db.info.server_version):
                 step_at_hand = step.says
                 if not step.done(db):
