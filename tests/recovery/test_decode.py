@@ -3,12 +3,14 @@
 import dataclasses
 import struct
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast_actuators.postgres.undo.decode import (
+    NULL,
     UNCHANGED,
     Begin,
     Commit,
@@ -21,8 +23,8 @@ from holdfast_actuators.postgres.undo.decode import (
     RelationColumn,
     Truncate,
     TypeNamed,
+    Unchanged,
     Update,
-    Value,
     decode,
 )
 from holdfast_schemas.errors import MalformedMessage
@@ -36,7 +38,22 @@ def string(text: str) -> bytes:
     return text.encode() + b"\0"
 
 
-def row(*values: Value) -> bytes:
+Text = str | None | Unchanged
+
+
+def elements(*texts: Text) -> list[Any]:
+    """The same texts as elements of a binary text[]."""
+    return [
+        NULL
+        if text is None
+        else struct.pack(">i", len(text.encode())) + text.encode()
+        if isinstance(text, str)
+        else text
+        for text in texts
+    ]
+
+
+def row(*values: Text) -> bytes:
     """TupleData."""
     written = struct.pack(">H", len(values))
     for value in values:
@@ -72,15 +89,18 @@ KINDS: dict[str, tuple[bytes, Message]] = {
         Relation(4_000_000_000, "pg_catalog", "t", "d", ()),
     ),
     "type": (b"Y" + OID + string("public") + string("mood"), TypeNamed(4_000_000_000)),
-    "insert": (b"I" + OID + b"N" + row("1", None, ""), Insert(4_000_000_000, ["1", None, ""])),
-    "update": (b"U" + OID + b"N" + row("1", UNCHANGED), Update(4_000_000_000, None, ["1", UNCHANGED])),
-    "update with a key": (b"U" + OID + b"K" + row("1", None) + b"N" + row("2", "ä"), Update(4_000_000_000, None, ["2", "ä"])),
+    "insert": (b"I" + OID + b"N" + row("1", None, ""), Insert(4_000_000_000, elements("1", None, ""))),
+    "update": (b"U" + OID + b"N" + row("1", UNCHANGED), Update(4_000_000_000, None, elements("1", UNCHANGED))),
+    "update with a key": (
+        b"U" + OID + b"K" + row("1", None) + b"N" + row("2", "ä"),
+        Update(4_000_000_000, None, elements("2", "ä")),
+    ),
     "update with the old row": (
         b"U" + OID + b"O" + row("1", "long") + b"N" + row("1", UNCHANGED),
-        Update(4_000_000_000, ["1", "long"], ["1", UNCHANGED]),
+        Update(4_000_000_000, elements("1", "long"), elements("1", UNCHANGED)),
     ),
     "delete with a key": (b"D" + OID + b"K" + row("1", None), Delete(4_000_000_000, None)),
-    "delete with the old row": (b"D" + OID + b"O" + row("1", "a\nb"), Delete(4_000_000_000, ["1", "a\nb"])),
+    "delete with the old row": (b"D" + OID + b"O" + row("1", "a\nb"), Delete(4_000_000_000, elements("1", "a\nb"))),
     "truncate": (b"T" + struct.pack(">iBII", 2, 3, 16384, 16385), Truncate((16384, 16385))),
     "message": (
         b"M" + struct.pack(">BQ", 1, 9) + string("holdfast") + struct.pack(">i", 3) + b"\xff\0{",
@@ -129,7 +149,7 @@ def test_a_byte_too_many_is_malformed(kind: str) -> None:
         (b"D" + OID + b"N" + row("1"), 5, "'N' where one of KO belongs"),
         (b"I" + OID + b"N" + struct.pack(">Hc", 1, b"b"), 8, "'b' where one of nt belongs"),  # binary was not asked for
         (b"I" + OID + b"N" + struct.pack(">Hci", 1, b"t", -1), 13, "the value's length is negative"),
-        (b"I" + OID + b"N" + struct.pack(">Hci", 1, b"t", 2) + b"\xc3\x28", 13, "not UTF-8"),
+        (b"O" + struct.pack(">Q", 1) + b"\xc3\x28\0", 9, "not UTF-8"),
         (b"T" + struct.pack(">iB", -1, 0), 6, "ends within a number"),
         (b"T" + struct.pack(">iB", 2**31 - 1, 0) + OID, 10, "ends within a number"),
         (b"B" + struct.pack(">QqI", 1, 2**63 - 1, 1), 9, "a time out of range"),
@@ -170,6 +190,6 @@ texts = st.none() | st.text(st.characters(exclude_characters="\0", exclude_categ
 
 
 @given(st.lists(texts, max_size=8), st.lists(texts | st.just(UNCHANGED), max_size=8))
-def test_a_row_comes_back_as_it_was_written(old: list[Value], new: list[Value]) -> None:
-    assert decode(b"I" + OID + b"N" + row(*old)) == Insert(4_000_000_000, old)
-    assert decode(b"U" + OID + b"N" + row(*new)) == Update(4_000_000_000, None, new)
+def test_a_row_comes_back_as_it_was_written(old: list[Text], new: list[Text]) -> None:
+    assert decode(b"I" + OID + b"N" + row(*old)) == Insert(4_000_000_000, elements(*old))
+    assert decode(b"U" + OID + b"N" + row(*new)) == Update(4_000_000_000, None, elements(*new))

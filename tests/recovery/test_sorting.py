@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast_actuators.postgres.undo import sorting as module
 from holdfast_actuators.postgres.undo.decode import (
+    NULL,
     UNCHANGED,
     Begin,
     Delete,
@@ -53,55 +54,63 @@ def chunks(*messages: Message) -> list[int]:
 
 
 def test_a_row_of_the_journal() -> None:
-    sorting, rows = sort(Insert(KEYED, ["1", None]), Update(KEYED, ["1", None], ["1", "a"]), Delete(KEYED, ["1", "a"]))
+    sorting, rows = sort(
+        Insert(KEYED, [b"1", NULL]), Update(KEYED, [b"1", NULL], [b"1", b"a"]), Delete(KEYED, [b"1", b"a"])
+    )
     assert rows == [
-        (1, 1, 1, 7, "I", None, ["1", None]),
-        (2, 2, 1, 7, "U", ["1", None], ["1", "a"]),
-        (3, 3, 1, 7, "D", ["1", "a"], None),
+        (1, 1, 1, 7, "I", None, [b"1", NULL]),
+        (2, 2, 1, 7, "U", [b"1", NULL], [b"1", b"a"]),
+        (3, 3, 1, 7, "D", [b"1", b"a"], None),
     ]
     assert (sorting.rows, sorting.chunk, sorting.foreign_rows, sorting.table_of(rows[0])) == (3, 3, 0, "public.t1")
 
 
 def test_only_an_origin_of_the_migration_makes_a_transaction_its_own() -> None:
-    sorting, rows = sort(Insert(KEYED, ["1", "a"]), own=False)
+    sorting, rows = sort(Insert(KEYED, [b"1", b"a"]), own=False)
     rows += sorting.feed(Begin(2, AT, 8))
-    rows += [row for m in (Origin("hf_10"), Insert(KEYED, ["2", "a"])) for row in sorting.feed(m)]
-    rows += [row for m in (Begin(3, AT, 9), Origin("hf_1"), Insert(KEYED, ["3", "a"])) for row in sorting.feed(m)]
-    rows += [row for m in (Begin(4, AT, 10), Insert(KEYED, ["4", "a"])) for row in sorting.feed(m)]
-    assert [row[6] for row in rows] == [["3", "a"]]
+    rows += [row for m in (Origin("hf_10"), Insert(KEYED, [b"2", b"a"])) for row in sorting.feed(m)]
+    rows += [row for m in (Begin(3, AT, 9), Origin("hf_1"), Insert(KEYED, [b"3", b"a"])) for row in sorting.feed(m)]
+    rows += [row for m in (Begin(4, AT, 10), Insert(KEYED, [b"4", b"a"])) for row in sorting.feed(m)]
+    assert [row[6] for row in rows] == [[b"3", b"a"]]
     assert sorting.foreign_rows == 3
 
 
 def test_what_the_log_leaves_out_comes_from_the_old_row_and_what_stays_the_same_stays_out() -> None:
     sorting, rows = sort(
-        Update(KEYED, ["1", "long"], ["1", UNCHANGED]),
-        Update(KEYED, ["2", "long"], ["3", UNCHANGED]),
+        Update(KEYED, [b"1", b"long"], [b"1", UNCHANGED]),
+        Update(KEYED, [b"2", b"long"], [b"3", UNCHANGED]),
     )
-    assert [row[5:] for row in rows] == [(["2", "long"], ["3", "long"])]
+    assert [row[5:] for row in rows] == [([b"2", b"long"], [b"3", b"long"])]
     assert (sorting.rows, sorting.unchanged_rows) == (1, 1)
 
 
 @pytest.mark.parametrize(
     ("messages", "expected"),
     [
-        ([Insert(KEYED, ["1", "a"]), Insert(KEYED, ["2", "a"])], [1, 1]),
-        ([Insert(KEYED, ["1", "a"]), Insert(KEYED, ["1", "b"])], [1, 2]),  # the application deleted it in between
-        ([Insert(KEYED, ["1", "a"]), Insert(KEYLESS, ["2", "a"])], [1, 2]),
-        ([Insert(KEYED, ["1", "a"]), Delete(KEYED, ["2", "a"]), Insert(KEYED, ["3", "a"])], [1, 2, 3]),
-        ([Update(KEYED, ["1", "a"], ["1", "b"]), Update(KEYED, ["1", "b"], ["1", "c"])], [1, 2]),
-        ([Update(KEYED, ["1", "a"], ["1", "b"]), Update(KEYED, ["2", "a"], ["2", "b"])], [1, 1]),
+        ([Insert(KEYED, [b"1", b"a"]), Insert(KEYED, [b"2", b"a"])], [1, 1]),
+        ([Insert(KEYED, [b"1", b"a"]), Insert(KEYED, [b"1", b"b"])], [1, 2]),  # the application deleted it in between
+        ([Insert(KEYED, [b"1", b"a"]), Insert(KEYLESS, [b"2", b"a"])], [1, 2]),
+        ([Insert(KEYED, [b"1", b"a"]), Delete(KEYED, [b"2", b"a"]), Insert(KEYED, [b"3", b"a"])], [1, 2, 3]),
+        ([Update(KEYED, [b"1", b"a"], [b"1", b"b"]), Update(KEYED, [b"1", b"b"], [b"1", b"c"])], [1, 2]),
+        ([Update(KEYED, [b"1", b"a"], [b"1", b"b"]), Update(KEYED, [b"2", b"a"], [b"2", b"b"])], [1, 1]),
         (
             [
-                Update(KEYED, ["1", "a"], ["1", "b"]),
-                Update(KEYED, ["2", "a"], ["9", "a"]),
-                Update(KEYED, ["3", "a"], ["3", "b"]),
+                Update(KEYED, [b"1", b"a"], [b"1", b"b"]),
+                Update(KEYED, [b"2", b"a"], [b"9", b"a"]),
+                Update(KEYED, [b"3", b"a"], [b"3", b"b"]),
             ],
             [1, 2, 3],
         ),
-        ([Insert(KEYLESS, ["1", "a"]), Insert(KEYLESS, ["1", "a"])], [1, 1]),  # taken back one by one: twice is no harm
-        ([Update(KEYLESS, ["1", "a"], ["1", "b"]), Update(KEYLESS, ["1", "b"], ["1", "c"])], [1, 1]),
-        ([Insert(KEYED, ["1", "a"]), relation(KEYED), Insert(KEYED, ["2", "a"])], [1, 1]),  # said again, the same
-        ([Insert(KEYED, ["1", "a"]), relation(KEYED, "id", "note", "more"), Insert(KEYED, ["2", "a", "b"])], [1, 2]),
+        (
+            [Insert(KEYLESS, [b"1", b"a"]), Insert(KEYLESS, [b"1", b"a"])],
+            [1, 1],
+        ),  # taken back one by one: twice is no harm
+        ([Update(KEYLESS, [b"1", b"a"], [b"1", b"b"]), Update(KEYLESS, [b"1", b"b"], [b"1", b"c"])], [1, 1]),
+        ([Insert(KEYED, [b"1", b"a"]), relation(KEYED), Insert(KEYED, [b"2", b"a"])], [1, 1]),  # said again, the same
+        (
+            [Insert(KEYED, [b"1", b"a"]), relation(KEYED, "id", "note", "more"), Insert(KEYED, [b"2", b"a", b"b"])],
+            [1, 2],
+        ),
     ],
 )
 def test_where_a_chunk_ends(messages: list[Message], expected: list[int]) -> None:
@@ -111,15 +120,15 @@ def test_where_a_chunk_ends(messages: list[Message], expected: list[int]) -> Non
 def test_a_chunk_is_bounded_and_so_is_what_is_remembered_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_ROWS", 3)
     monkeypatch.setattr(module, "MAX_ROWS_WITHOUT_KEY", 2)
-    assert chunks(*(Insert(KEYED, [str(i), ""]) for i in range(7))) == [1, 1, 1, 2, 2, 2, 3]
-    assert chunks(*(Insert(KEYLESS, ["1", ""]) for i in range(5))) == [1, 1, 2, 2, 3]
+    assert chunks(*(Insert(KEYED, [str(i).encode(), b""]) for i in range(7))) == [1, 1, 1, 2, 2, 2, 3]
+    assert chunks(*(Insert(KEYLESS, [b"1", b""]) for i in range(5))) == [1, 1, 2, 2, 3]
 
 
 def test_each_shape_of_a_table_that_the_migration_wrote_is_a_version() -> None:
     more = relation(KEYED, "id", "note", "more")
     default = relation(KEYED, "id", "note", "more", identity="d")
-    insert = Insert(KEYED, ["1", "a", "b"])
-    sorting, rows = sort(Insert(KEYED, ["1", "a"]), more, relation(KEYLESS), more, insert, default, insert)
+    insert = Insert(KEYED, [b"1", b"a", b"b"])
+    sorting, rows = sort(Insert(KEYED, [b"1", b"a"]), more, relation(KEYLESS), more, insert, default, insert)
     versions: list[Any] = list(sorting.relation_rows())
     assert [(row[0], row[1], row[4], len(row[5].obj)) for row in versions] == [
         (1, KEYED, "f", 2),
@@ -136,7 +145,7 @@ def test_a_key_with_a_column_that_came_later_is_none_yet() -> None:
         Begin(1, AT, 7),
         Origin("hf_1"),
         relation(KEYED),
-        *(Insert(KEYED, ["1", ""]) for _ in range(2)),
+        *(Insert(KEYED, [b"1", b""]) for _ in range(2)),
     ]
     assert [row[1] for message in messages for row in sorting.feed(message)] == [1, 1]  # else id alone ended the chunk
 
@@ -154,7 +163,7 @@ def test_what_no_row_undo_takes_back() -> None:
     ]
     without: list[Message] = [
         relation(KEYED, identity="d"),
-        Update(KEYED, None, ["1", "a"]),
+        Update(KEYED, None, [b"1", b"a"]),
         Delete(KEYED, None),
         Delete(KEYED, None),
     ]
@@ -179,7 +188,7 @@ def test_what_no_row_undo_takes_back() -> None:
         LogicalMessage(True, "holdfast", b"[" * 200_000),
         LogicalMessage(True, "holdfast", b"9" * 200_000),
         Truncate((KEYED,)),
-        Update(KEYED, None, ["1", "a"]),
+        Update(KEYED, None, [b"1", b"a"]),
     ],
 )
 def test_what_others_write_is_no_hazard(message: Message) -> None:
@@ -209,10 +218,10 @@ def test_hazards_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("message", "says"),
     [
-        (Insert(99, ["1"]), "table 99, which was not described before"),
+        (Insert(99, [b"1"]), "table 99, which was not described before"),
         (Truncate((99,)), "table 99, which was not described before"),
-        (Insert(KEYED, ["1"]), "1 values of public.t1, described otherwise"),
-        (Delete(KEYED, ["1", "a", "b"]), "3 values of public.t1, described otherwise"),
+        (Insert(KEYED, [b"1"]), "1 values of public.t1, described otherwise"),
+        (Delete(KEYED, [b"1", b"a", b"b"]), "3 values of public.t1, described otherwise"),
     ],
 )
 def test_a_stream_that_contradicts_itself_is_malformed(message: Message, says: str) -> None:
@@ -220,7 +229,7 @@ def test_a_stream_that_contradicts_itself_is_malformed(message: Message, says: s
         sort(message)
 
 
-ids = st.sampled_from("123456")
+ids = st.sampled_from([b"1", b"2", b"3", b"4", b"5", b"6"])
 events = st.one_of(
     st.tuples(st.just("I"), st.sampled_from((KEYED, KEYLESS)), ids, ids),
     st.tuples(st.just("U"), st.sampled_from((KEYED, KEYLESS)), ids, ids),
@@ -230,7 +239,7 @@ events = st.one_of(
 
 @given(st.lists(events, max_size=60))
 def test_whatever_was_written_a_chunk_is_one_kind_and_its_keys_are_distinct(
-    log: list[tuple[str, int, str, str]],
+    log: list[tuple[str, int, bytes, bytes]],
 ) -> None:
     messages: list[Message] = []
     for kind, table, one, other in log:
@@ -239,7 +248,7 @@ def test_whatever_was_written_a_chunk_is_one_kind_and_its_keys_are_distinct(
         elif kind == "D":
             messages.append(Delete(table, [one, other]))
         else:
-            messages.append(Update(table, [one, "old"], [other, "new"]))
+            messages.append(Update(table, [one, b"old"], [other, b"new"]))
     _, rows = sort(*messages)
     assert [row[0] for row in rows] == list(range(1, len(log) + 1))  # nothing is left out, in the log's order
     numbers = [row[1] for row in rows]

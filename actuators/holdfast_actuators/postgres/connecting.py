@@ -40,6 +40,7 @@ def canonical_dsn(dsn: str, **more: str) -> str:
         dsn,
         application_name=APPLICATION_NAME,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        client_encoding="UTF8",  # whatever the database's: the log's bytes go into the journal as they are
         options=options(CANONICAL | {"search_path": "pg_catalog"} | more),
     )
 

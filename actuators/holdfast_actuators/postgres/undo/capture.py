@@ -18,15 +18,14 @@ from ..connecting import APPLICATION_NAME, Connection
 from ..disarming import saved_tables
 from ..keys import key_columns
 from ..tables import read_tables
-from .decode import decode
+from .copying import COLUMNS, binary_copy
 from .gaps import gaps
 from .sorting import Sorting
 from .stream import peek
 
-COPY = sql.SQL(
-    "COPY {} (migration_id, seq, chunk, version, xid, operation, old, new) FROM STDIN (FORMAT binary)"
-).format(journal.table("change"))
-COPIED_TYPES = ["text", "int8", "int4", "int4", "int8", "text", "text[]", "text[]"]
+COPY = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+    journal.table("change"), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +77,9 @@ def session_name(slot: str) -> str:
 def _copy(db: Connection, migration_id: MigrationId, sorting: Sorting, messages: Iterator[bytes]) -> None:
     # The relations come with the rows that refer to them: nothing holds the two together until the transaction ends.
     with db.cursor() as cursor, cursor.copy(COPY) as copy:
-        copy.set_types(COPIED_TYPES)
-        for message in messages:
-            for row in sorting.feed(decode(message)):
-                copy.write_row((migration_id, *row))
+        changes = (change for message in messages for change in sorting.read(message))
+        for block in binary_copy(migration_id, changes):
+            copy.write(block)
 
 
 def _insert(db: Connection, name: str, rows: Iterable[Sequence[object]]) -> None:

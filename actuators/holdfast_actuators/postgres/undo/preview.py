@@ -14,7 +14,6 @@ from ..disarming import saved_tables
 from ..fence import bystanders
 from ..keys import key_columns
 from ..tables import read_tables
-from .decode import decode
 from .gaps import gaps
 from .sorting import Hazard, Sorting
 from .stream import peek
@@ -66,9 +65,9 @@ def preview(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
     began = time.monotonic()
     rows: dict[str, dict[str, int]] = {}
     for message in peek(target, dsn, recovery.slot, recovery.publication, row[0]):
-        for change in sorting.feed(decode(message)):
+        for change in sorting.read(message):
             by_operation = rows.setdefault(sorting.table_of(change), {})
-            by_operation[str(change[4])] = by_operation.get(str(change[4]), 0) + 1
+            by_operation[change.operation] = by_operation.get(change.operation, 0) + 1
     found = db.execute(sql.SQL(SLOT), [recovery.slot]).fetchone()
     return Preview(
         recovery.state,

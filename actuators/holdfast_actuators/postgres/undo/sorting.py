@@ -1,20 +1,22 @@
-"""Whose each change is, and into which chunk it goes. Pure: decoded messages in, the journal's rows out.
+"""Whose each change is, and into which chunk it goes. Pure: the log's messages in, the journal's rows out.
 
 A transaction is the migration's when its session had set up one of the migration's origins. The role's trigger reports each
 statement in the log itself: such a report without the origin is a write that nobody tagged, which blocks an undo.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 from psycopg.types.json import Jsonb
 
 from holdfast_schemas.errors import MalformedMessage
 
 from .decode import (
+    ROW_KINDS,
     UNCHANGED,
     Begin,
     Delete,
@@ -23,9 +25,10 @@ from .decode import (
     Message,
     Origin,
     Relation,
+    RowMessage,
     Truncate,
-    Update,
     Value,
+    decode,
 )
 
 MESSAGE_PREFIX = "holdfast"
@@ -36,7 +39,18 @@ MAX_ROWS_WITHOUT_KEY = 1_000
 MAX_HAZARDS = 10_000
 """So many are told apart; of what comes after, only the number is known."""
 Row = tuple[object, ...]
-Key = tuple[Value, ...]
+
+
+class Change(NamedTuple):
+    """A row of the journal. ``version`` is that of its table, ``operation`` I, U or D."""
+
+    seq: int
+    chunk: int
+    version: int
+    xid: int
+    operation: str
+    old: list[bytes] | None
+    new: list[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +68,8 @@ class Hazard:
 class _Version:
     number: int
     relation: Relation
-    key: tuple[int, ...]
-    """Places of the key's columns; empty where the table has no key, or one with a column that came later."""
+    identity: Callable[[list[bytes]], object] | None
+    """A row's key; None where the table has no key, or one with a column that came later."""
 
     @property
     def table(self) -> str:
@@ -86,10 +100,22 @@ class Sorting:
         self._own = False
         self._filling: tuple[int, str] | None = None
         self._rows_in_chunk = 0
-        self._identities: set[Key] = set()
+        self._identities: set[object] = set()
 
-    def feed(self, message: Message) -> Iterator[Row]:
-        """The change's row (seq, chunk, version, xid, operation, old, new), where the message is one of the migration's."""
+    def read(self, data: bytes) -> Sequence[Change]:
+        """:meth:`feed` from bytes. Others' rows are only counted: most of a log may be theirs."""
+        if not self._own and data[0] in ROW_KINDS:
+            self.foreign_rows += 1
+            return ()
+        return self.feed(decode(data))
+
+    def feed(self, message: Message) -> Sequence[Change]:
+        """The change's row, where the message is one of the migration's."""
+        if isinstance(message, RowMessage):
+            if self._own:
+                return self._change(message)
+            self.foreign_rows += 1
+            return ()
         match message:
             case Begin():
                 self._begin, self._own = message, False
@@ -102,15 +128,11 @@ class Sorting:
             case Truncate(oids) if self._own:
                 for oid in oids:
                     self._hazard("truncate", self._known(oid).table, "its rows are not in the log")
-            case Insert() | Update() | Delete():
-                if not self._own:
-                    self.foreign_rows += 1
-                else:
-                    yield from self._change(message)
+        return ()
 
-    def table_of(self, change: Row) -> str:
+    def table_of(self, change: Change) -> str:
         """The table that a change's row is of."""
-        return self._versions[int(str(change[2])) - 1].table
+        return self._versions[change.version - 1].table
 
     def relation_rows(self) -> Iterator[Row]:
         """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version that a change is of."""
@@ -141,7 +163,8 @@ class Sorting:
             return
         names = self._keys.get(relation.table_oid, ())
         places = tuple(i for i, column in enumerate(relation.columns) if column.name in names)
-        version = _Version(len(self._versions) + 1, relation, places if len(places) == len(names) else ())
+        identity = itemgetter(*places) if places and len(places) == len(names) else None
+        version = _Version(len(self._versions) + 1, relation, identity)
         self._versions.append(version)
         self._newest[relation.table_oid] = version
 
@@ -151,40 +174,42 @@ class Sorting:
             raise MalformedMessage(1, f"it is of table {table_oid}, which was not described before")
         return version
 
-    def _change(self, message: Insert | Update | Delete) -> Iterator[Row]:
+    def _change(self, message: RowMessage) -> Sequence[Change]:
         version = self._known(message.table_oid)
         old = None if isinstance(message, Insert) else message.old
         if old is None and not isinstance(message, Insert):
             identity = version.relation.replica_identity
             self._hazard("no_old_row", version.table, f"replica identity {identity}: the old row is not in the log")
-            return
+            return ()
         new = None if isinstance(message, Delete) else _filled(message.new, old)
         if len(new or old or ()) != len(version.relation.columns):
             raise MalformedMessage(1, f"{len(new or old or ())} values of {version.table}, described otherwise")
         if new == old:
             self.unchanged_rows += 1
-            return
+            return ()
         self.rows += 1
         operation = "I" if old is None else "D" if new is None else "U"
         chunk = self._chunk(version, operation, old, new)
         self._used.add(version.number)
         assert self._begin is not None
-        yield (self.rows, chunk, version.number, self._begin.xid, operation, old, new)
+        return (Change(self.rows, chunk, version.number, self._begin.xid, operation, old, new),)
 
-    def _chunk(self, version: _Version, operation: str, old: list[Value] | None, new: list[Value] | None) -> int:
-        before, after = _identity(version, old), _identity(version, new)
-        # Alone: the key that it leaves, or takes, may be that of another row in the same chunk.
-        rekeyed = operation == "U" and before != after
-        identity = before if after is None else after
-        twice = bool(version.key) and identity in self._identities
-        full = self._rows_in_chunk >= (MAX_ROWS if version.key else MAX_ROWS_WITHOUT_KEY)
-        if self._filling != (version.number, operation) or twice or full or rekeyed:
+    def _chunk(self, version: _Version, operation: str, old: list[bytes] | None, new: list[bytes] | None) -> int:
+        identity, rekeyed = None, False
+        if version.identity is not None:
+            before = None if old is None else version.identity(old)
+            identity = before if new is None else version.identity(new)
+            # Alone: the key that it leaves, or takes, may be that of another row in the same chunk.
+            rekeyed = operation == "U" and before != identity
+        twice = identity is not None and identity in self._identities
+        full = self._rows_in_chunk >= (MAX_ROWS if version.identity else MAX_ROWS_WITHOUT_KEY)
+        if twice or full or rekeyed or self._filling != (version.number, operation):
             self.chunk += 1
             self._rows_in_chunk = 0
             self._identities.clear()
         self._filling = None if rekeyed else (version.number, operation)
         self._rows_in_chunk += 1
-        if identity:
+        if identity is not None:
             self._identities.add(identity)
         return self.chunk
 
@@ -208,12 +233,8 @@ class Sorting:
         self.hazards.setdefault(key, Hazard(kind, self._begin.xid, self._begin.committed_at, table, detail))
 
 
-def _identity(version: _Version, row: list[Value] | None) -> Key | None:
-    return None if row is None else tuple([row[place] for place in version.key])
-
-
-def _filled(new: list[Value], old: list[Value] | None) -> list[Value]:
+def _filled(new: Sequence[Value], old: list[bytes] | None) -> list[bytes]:
     """With the values that the log leaves out because they are those of the old row."""
-    if old is None:
-        return new
+    if old is None or UNCHANGED not in new:
+        return cast(list[bytes], new)
     return [before if value is UNCHANGED else value for value, before in zip(new, old, strict=True)]
