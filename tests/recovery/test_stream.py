@@ -1,6 +1,7 @@
 """The peek on a real server: all up to a position and nothing after it, again and again, and every way it ends."""
 
 import contextlib
+import struct
 import threading
 import time
 import uuid
@@ -10,11 +11,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.undo import stream
 from holdfast_actuators.postgres.undo.decode import Begin, Insert, LogicalMessage, Message, decode
 from holdfast_actuators.postgres.undo.stream import lsn_number, peek
 from holdfast_consoles.embedded.postgres import EmbeddedPostgres
 from holdfast_schemas.errors import SlotInUse, SlotLost, SlotUnreadable, TargetUnreachable
+from tests.recovery.captures import Armed
+from tests.recovery.captures import armed as armed
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.postgres
@@ -46,7 +50,7 @@ class Log:
         return peek("app", self.dsn, self.name, self.name, until)
 
     def ids(self, until: str) -> list[str]:
-        return [str(m.new[0]) for m in self.messages(until) if isinstance(m, Insert)]
+        return [m.new[0][4:].decode() for m in self.messages(until) if isinstance(m, Insert)]
 
     def messages(self, until: str) -> list[Message]:
         return [decode(data) for data in self.peek(until)]
@@ -115,6 +119,30 @@ def test_a_message_that_belongs_to_no_transaction_is_read_too(log: Log) -> None:
     assert [(m.transactional, m.content) for m in found] == [(False, b"now"), (True, b"later")]
 
 
+@pytest.mark.parametrize(
+    ("message", "behind"),
+    [
+        (b"B" + struct.pack(">QqI", 99, 0, 7), False),
+        (b"B" + struct.pack(">QqI", 100, 0, 7), True),
+        (b"M" + struct.pack(">BQ", 0, 99) + b"p\0", False),
+        (b"M" + struct.pack(">BQ", 0, 100) + b"p\0", True),
+        (b"M" + struct.pack(">BQ", 1, 100) + b"p\0", False),  # of a transaction, which may have begun before it
+    ],
+)
+def test_what_stands_behind_the_end(message: bytes, behind: bool) -> None:
+    assert stream._stands_behind(message, 100) is behind
+
+
+def test_a_fence_is_followed_by_such_a_message(armed: Armed) -> None:
+    armed.fence()
+    peek = "SELECT data FROM pg_logical_slot_peek_binary_changes(%s, NULL, NULL, %s, %s, %s, %s, 'messages', 'true')"
+    recovery = journal.expect(armed.db, "m", "fenced")
+    options = ["proto_version", "1", "publication_names", recovery.publication]
+    read = [row[0] for row in armed.db.execute(peek, [recovery.slot, *options])]
+    assert recovery.fence_lsn
+    assert any(stream._stands_behind(data, lsn_number(recovery.fence_lsn)) for data in read if data[:1] == b"M")
+
+
 def test_a_database_of_another_encoding_is_read_as_utf_8(log: Log) -> None:
     name = f"t{uuid.uuid4().hex[:12]}"
     log.db.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
@@ -123,7 +151,7 @@ def test_a_database_of_another_encoding_is_read_as_utf_8(log: Log) -> None:
     try:
         latin.db.execute("INSERT INTO public.t VALUES (1, 'Größe')")
         (row,) = (m for m in latin.messages(latin.now()) if isinstance(m, Insert))
-        assert row.new == ["1", "Größe"]
+        assert [value[4:].decode() for value in row.new] == ["1", "Größe"]
     finally:
         latin.db.execute("SELECT pg_drop_replication_slot(%s)", [latin.name])
         latin.db.close()

@@ -169,5 +169,7 @@ def _fence_lsn(db: Connection, migration_id: MigrationId, token: int) -> str:
         journal.lock(db, migration_id, "fencing", token=token)
         row = db.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
         assert row is not None
+        # Behind it, for whoever reads up to it: else the server sends on until it read all of the log there is, ours included.
+        db.execute("SELECT pg_logical_emit_message(false, 'holdfast', '')")
         journal.move(db, migration_id, "fenced", fence_lsn=row[0])
     return str(row[0])

@@ -29,13 +29,12 @@ END_SECONDS = 2.0
 """How long the server may take to stop sending; a large transaction it sends to its end."""
 CONNECTION = {
     "replication": "database",
-    "client_encoding": "UTF8",
     "keepalives_idle": "15",
     "keepalives_interval": "5",
     "keepalives_count": "6",
 }
-"""Texts are UTF-8 whatever the database's encoding. A server that vanished is noticed within 45 s, not two hours."""
-WAL_DATA, KEEPALIVE, BEGIN = ord("w"), ord("k"), ord("B")
+"""A server that vanished is noticed within 45 s, not two hours."""
+WAL_DATA, KEEPALIVE, BEGIN, MESSAGE = ord("w"), ord("k"), ord("B"), ord("M")
 WAL_HEADER_BYTES = 25
 KEEPALIVE_LAYOUT = struct.Struct(">xQqB")
 """Up to where the server read its log, its clock, whether it wants an answer at once."""
@@ -106,7 +105,7 @@ def _messages(connection: PGconn, slot: str, end: int) -> Iterator[bytes]:
             _wait(connection, STATUS_SECONDS)
         elif data[0] == WAL_DATA:
             message = bytes(data[WAL_HEADER_BYTES:])
-            if message[0] == BEGIN and int.from_bytes(message[1:9]) >= end:
+            if message[0] in (BEGIN, MESSAGE) and _stands_behind(message, end):
                 return
             yield message
         elif data[0] == KEEPALIVE:
@@ -118,6 +117,14 @@ def _messages(connection: PGconn, slot: str, end: int) -> Iterator[bytes]:
             connection.put_copy_data(STATUS)
             connection.flush()
             told = time.monotonic()
+
+
+def _stands_behind(message: bytes, end: int) -> bool:
+    """A transaction by its commit; a message of none by itself, which comes as soon as the server read so far."""
+    if message[0] == BEGIN:
+        return int.from_bytes(message[1:9]) >= end
+    transactional = message[1]
+    return not transactional and int.from_bytes(message[2:10]) >= end
 
 
 def _end(connection: PGconn) -> None:
