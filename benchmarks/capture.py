@@ -19,6 +19,7 @@ from holdfast_actuators.postgres.arming import Arming
 from holdfast_actuators.postgres.connecting import Connection, connect
 from holdfast_actuators.postgres.disarming import disarm
 from holdfast_actuators.postgres.fence import fence
+from holdfast_actuators.postgres.laying_out import lay_out
 from holdfast_actuators.postgres.undo.capture import capture
 from holdfast_consoles.embedded.postgres import EmbeddedPostgres
 from holdfast_schemas.settings import MigrationSettings
@@ -39,7 +40,7 @@ SETUP = """
 def prepare(dsn: str, rows: int) -> int:
     """A fenced migration that updated ``rows`` rows, in transactions of 1,000; returns its fencing token."""
     with connect("app", dsn) as db:
-        journal.lay_out(db)
+        lay_out(db)
         db.execute(sql.SQL(SETUP).format(rows=rows))
         settings = MigrationSettings(target="app", tables=("public.accounts",), role=ROLE)
         Arming.of("benchmark", MIGRATION, settings).arm(db)
