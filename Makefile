@@ -30,6 +30,8 @@ test: lint
 
 test-all: lint
 	$(BIN)/pytest -n 2 $(ARGS)
+	HOLDFAST_TEST_POSTGRES=14 $(BIN)/pytest -n 2 tests/recovery $(ARGS)
+	HOLDFAST_TEST_POSTGRES=16 $(BIN)/pytest -n 2 tests/recovery $(ARGS)
 
 bench: venv
 	$(BIN)/python -m benchmarks.reporter_cost

@@ -1,7 +1,9 @@
 """A clone on real servers: the named point's data, while the live server went on being written; and each refusal."""
 
+import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +20,9 @@ from holdfast_actuators.postgres.clone.planning import request_for
 from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.disarming import disarm
 from holdfast_actuators.postgres.point_in_time import PointInTime
+from holdfast_consoles.cli.main import main
 from holdfast_consoles.embedded.postgres import EmbeddedPostgres
-from holdfast_consoles.embedded.postgres_binaries import programs
+from holdfast_consoles.embedded.postgres_binaries import OF_THE_SYSTEM, programs
 from holdfast_schemas.errors import (
     ArchiveOff,
     ArmRefused,
@@ -134,15 +137,21 @@ def live(scratch: Path, request: pytest.FixtureRequest) -> Iterator[Live]:
 
 
 def stopped(clone: Clone) -> None:
-    os.kill(clone.pid, 2)
-    wait_for(lambda: not (clone.folder / "postmaster.pid").exists(), 30, "the clone to stop")
+    os.kill(clone.pid, signal.SIGINT)
+    wait_for(lambda: not (Path(clone.folder) / "postmaster.pid").exists(), 30, "the clone to stop")
 
 
 METHODS = [
     pytest.param(18, "pg_basebackup", id="18 pg_basebackup"),
     pytest.param(18, "low_level", id="18 pg_backup_start", marks=pytest.mark.long),
-    pytest.param(16, "low_level", id="16 pg_backup_start"),
+    pytest.param(16, "low_level", id="16 pg_backup_start", marks=pytest.mark.long),
     pytest.param(16, "pg_basebackup", id="16 pg_basebackup", marks=pytest.mark.long),
+    pytest.param(
+        15,
+        "low_level",
+        id="15 pg_backup_start",
+        marks=[pytest.mark.long, pytest.mark.skipif(not (OF_THE_SYSTEM / "15").exists(), reason="no PostgreSQL 15")],
+    ),
     pytest.param(14, "low_level", id="14 pg_start_backup"),
 ]
 
@@ -245,3 +254,35 @@ def test_a_backup_that_was_damaged_is_not_built_upon(live: Live) -> None:
         file.write(b"x")
     with pytest.raises(BackupUnusable, match=r"pg_filenode\.map"):
         live.arm()
+
+
+def test_as_a_person_types_it(live: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    config = live.folder / "holdfast.toml"
+    config.write_text(
+        f'environment = "clones"\n[targets.app]\ndsn = "{live.dsn}"\n[migrations.m]\ntarget = "app"\nrole = "migrator"\n'
+        f'tables = ["public.orders"]\n[targets.app.backup]\nfolder = "{live.settings.folder}"\n'
+        f'restore_command = "{live.settings.restore_command}"\nbindir = "{live.settings.bindir}"\n'
+    )
+    monkeypatch.setenv("HOLDFAST_CONFIG", str(config))
+    user = [] if live.user is None else ["--user", "nobody"]
+    to = ["--to", str(live.folder / "clone")]
+    assert main(["arm", "m", "--dry-run"]) == 0
+    planned = capsys.readouterr().out
+    assert "pg_basebackup -D" in planned
+    assert "_<new>');\nSELECT pg_switch_wal();\n" in planned
+    assert main(["arm", "m"]) == 0
+    assert main(["clone", "m", *to, *user, "--dry-run"]) == 0
+    assert "archive_mode = 'off'" in capsys.readouterr().out
+    assert not (live.folder / "clone").exists()
+    assert main(["clone", "m", *to, *user, "--setting", "sharedbuffers=1"]) == 3
+    assert 'unrecognized configuration parameter "sharedbuffers"' in capsys.readouterr().err
+    assert not (live.folder / "clone").exists()
+    assert main(["clone", "m", *to, *user, "--setting", "cluster_name=before the harm", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    try:
+        assert found["tables"][0]["rows"] == 2000
+        with psycopg.connect(found["dsn"]) as db:
+            assert db.execute("SHOW cluster_name").fetchone() == ("before the harm",)
+    finally:
+        os.kill(found["pid"], signal.SIGINT)
+        wait_for(lambda: not (live.folder / "clone" / "postmaster.pid").exists(), 30, "the clone to stop")

@@ -1,5 +1,6 @@
 """Point-in-time recovery, prepared while arming: a base backup that is known to be whole, and a restore point over it."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,9 +56,13 @@ class PointInTime:
     def dry_run(self, db: Connection, name: str) -> list[tuple[str, str]]:
         """What each step says, and exactly what it runs. Raises ArchiveOff, NoBaseBackup."""
         choice, facts = self.choose(db)
-        stop = (restore_point.statement(name).as_string(db) + ";\n" + restore_point.SWITCH, "its WAL in the archive")
-        runs = self._runs(choice, facts)
-        return [(f"base backup by {choice.method}: {choice.why}", runs), (f"restore point {name}, {stop[1]}", stop[0])]
+        return [
+            (f"base backup by {choice.method}: {choice.why}", self._runs(choice, facts)),
+            (
+                f"restore point {name}, its WAL in the archive",
+                f"{restore_point.statement(name).as_string(db)};\n{restore_point.SWITCH};",
+            ),
+        ]
 
     def prepare(self, db: Connection, told: Told) -> str:
         """A base backup, verified: which one. Nothing of the server is changed.
@@ -100,11 +105,11 @@ class PointInTime:
         if choice.method == "pgbackrest":
             assert self.settings.stanza is not None
             assert facts.pgbackrest is not None
-            return " ".join(pgbackrest.check_command(facts.pgbackrest, self.settings.stanza))
+            return shlex.join(pgbackrest.check_command(facts.pgbackrest, self.settings.stanza))
         if choice.existing is not None:
             return f"pg_verifybackup {choice.existing.path}" + (" (done before)" if choice.existing.verified else "")
         to = self._folder / new_name()
         if choice.method == "pg_basebackup":
-            return " ".join(basebackup_command(self.settings, facts, self.dsn, to, to.name))
+            return shlex.join(basebackup_command(self.settings, facts, self.dsn, to, to.name))
         start, stop = low_level_statements(facts.server.version, to.name, self.settings.checkpoint)
         return f"{start}; -- copy {facts.server.data_directory} to {to}; in the same session: {stop}"

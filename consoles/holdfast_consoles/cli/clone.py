@@ -1,5 +1,6 @@
 """`holdfast clone`: a server at a migration's restore point, beside the live one."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,7 +77,7 @@ def _print_plan(request: "CloneRequest", as_json: bool) -> None:
     from holdfast_actuators.postgres.clone.configuring import as_text, settings
 
     postgres = request.check()
-    how = f"copy {request.backup} to {request.folder}" if request.backup is not None else " ".join(request.restore)
+    how = f"copy {request.backup} to {request.folder}" if request.backup is not None else shlex.join(request.restore)
     written = as_text(settings(request.point, request.folder, request.restore_command, request.more))
     if as_json:
         print_json({"fill": how, "postgresql.conf": written, "start": f"{postgres} -D {request.folder}"})
@@ -93,6 +94,6 @@ def _lines(found: "Clone", user: str | None) -> list[str]:
         *(f"  {table.table}: {table.rows:,} rows, checksum {table.checksum}" for table in found.tables),
         f"connect      {sudo}psql '{found.dsn}'",
         f"repair from  {sudo}pg_dump -d '{found.dsn}' --data-only -t '{first}', or COPY of the rows that are wanted",
-        f"stop         {sudo}kill -INT $(head -1 {found.folder}/postmaster.pid)",
+        f"stop         {sudo}{found.bindir}/pg_ctl -D {found.folder} stop -m fast",
         "cut over     is yours to do: what was committed after the restore point is not in it (docs/clone.md)",
     ]

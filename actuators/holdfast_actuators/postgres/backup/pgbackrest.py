@@ -27,6 +27,11 @@ def restore_command(tool: Path, stanza: str, label: str, point: str, to: Path) -
     ]  # fmt: skip
 
 
+def archive_get_command(tool: Path, stanza: str, to: Path) -> str:
+    """As the clone's ``restore_command``."""
+    return f'{tool} --stanza={stanza} --pg1-path={to} archive-get %f "%p"'
+
+
 def newest_backup(target: TargetName, tool: Path, stanza: str, user: OsUser | None = None) -> str:
     """The label of the newest backup. Raises NoBaseBackup, ProgramFailed."""
     stanzas = json.loads(run(info_command(tool, stanza), user=user))

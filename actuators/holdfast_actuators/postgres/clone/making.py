@@ -22,15 +22,18 @@ from .request import CloneRequest
 LOG_NAME = "holdfast_clone.log"
 POLL_SECONDS = 0.1
 TOLD_SECONDS = 10.0
+LOG_LINES = 2
+"""Before the first FATAL one of a server that ended: what is wrong often stands there."""
 NOT_REACHED = "recovery ended before configured recovery target was reached"
 Told = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """A server that answers at ``dsn``, as it was at the restore point."""
+    """A server that answers at ``dsn``, as it was at the restore point; ``bindir`` has the pg_ctl that stops it."""
 
-    folder: Path
+    folder: str
+    bindir: str
     dsn: str
     pid: int
     restore_point: str
@@ -64,9 +67,16 @@ def make(request: CloneRequest, dsn: str, tables: Sequence[str], told: Told) -> 
             told("reading the migration's tables")
             found = check_tables(db, tables)
             return Clone(
-                request.folder, _own_dsn(request.folder, dsn), server.pid, request.point.name, lsn, timeline,
-                time.monotonic() - began, found,
-            )  # fmt: skip
+                folder=str(request.folder),
+                bindir=str(postgres.parent),
+                dsn=_own_dsn(request.folder, dsn),
+                pid=server.pid,
+                restore_point=request.point.name,
+                lsn=lsn,
+                timeline=timeline,
+                seconds=time.monotonic() - began,
+                tables=found,
+            )
     except BaseException as error:
         if server is not None:
             stop(server)
@@ -121,7 +131,11 @@ def _promoted(
 def _why_it_ended(request: CloneRequest) -> HoldfastError:
     log, point = _log(request), request.point
     if NOT_REACHED not in log:
-        return CloneNotReady(request.folder, log.strip().rpartition("\n")[2])
+        lines = log.strip().splitlines()
+        fatal = next(
+            (number for number, line in enumerate(lines) if "FATAL" in line or "PANIC" in line), len(lines) - 1
+        )
+        return CloneNotReady(request.folder, " / ".join(lines[max(0, fatal - LOG_LINES) : fatal + 1]))
     last_file, last_lsn = _replayed(log)
     said = f"the last file that it gave is {last_file or 'none'}, and replay ended at {last_lsn or 'its beginning'}"
     if point.lsn is not None and (last_lsn is None or _position(last_lsn) < _position(point.lsn)):

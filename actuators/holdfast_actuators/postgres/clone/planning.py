@@ -73,7 +73,7 @@ def _of_pgbackrest(
     return CloneRequest(
         point,
         to,
-        f'{tool} --stanza={settings.stanza} archive-get %f "%p"',
+        pgbackrest.archive_get_command(tool, settings.stanza, to),
         restore=tuple(pgbackrest.restore_command(tool, settings.stanza, label, point.name, to)),
         bindir=settings.bindir,
         version=version,

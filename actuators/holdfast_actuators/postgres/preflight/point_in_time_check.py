@@ -26,4 +26,4 @@ def point_in_time_findings(db: Connection, target: TargetName, point_in_time: Po
     if choice.method is None:
         yield Finding("block", CODE, f"no clone can be made: {choice.why}")
     else:
-        yield Finding("note", CODE, f"a clone can be made: base backup by {choice.method}, for {choice.why}")
+        yield Finding("note", CODE, f"a clone can be made, base backup by {choice.method}: {choice.why}")
