@@ -23,7 +23,7 @@ from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.settings import MigrationSettings, Settings
 
 from .figures import Figures
-from .ledger import AWAY, LEASE_SECONDS, Ledger, LogUndo
+from .ledger import AWAY, Ledger, LogUndo
 from .postgres import journal
 from .postgres.arming import Arming
 from .postgres.connecting import Connection, connect
@@ -37,6 +37,7 @@ from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
 from .postgres.undo.rolling_back import LogRollback
 from .protection import Major
+from .recovery_lease import RecoveryLease
 
 log = logging.getLogger("holdfast.actuator")
 EVERY_SECONDS = 1.0
@@ -183,14 +184,17 @@ class Recoverer:
     def _work(self, undo: LogUndo, stop: threading.Event) -> None:
         extra = {"migration_id": undo.migration_id, "run_id": undo.run_id}
         log.info("taking %s back from the log", undo.migration_id, extra=extra)
+        target = self._migrations[undo.migration_id].target
+        lease = RecoveryLease(self._leasing, undo, target, self._dsn(target))
         try:
-            with self._renewing(undo):
+            with lease:
                 done = self._roll_back(undo, stop)
         except (_Stopped, RecoveryTaken) as why:
             log.info("%s: another one goes on: %s", undo.migration_id, why, extra=extra)
             self._ledger.renew_log_undo(undo, 0.0)
         except (TargetUnreachable, SlotInUse, UndoBlocked, psycopg.OperationalError) as error:
             log.warning("%s: %s; again in %g s", undo.migration_id, error, AGAIN_SECONDS, extra=extra)
+            lease.waits(" ".join(str(error).split()))
             self._ledger.renew_log_undo(undo, AGAIN_SECONDS)
         except HoldfastError as refusal:
             log.error("%s", refusal, extra=extra)
@@ -210,28 +214,6 @@ class Recoverer:
         if undo.on_conflict in ("cascade", "force"):
             on_conflict = "cascade" if undo.on_conflict == "cascade" else "force"
         return LogRollback(target, self._dsn(target), undo.migration_id, on_conflict).run(told)
-
-    @contextlib.contextmanager
-    def _renewing(self, undo: LogUndo) -> Iterator[None]:
-        """Hold the lease meanwhile. One that is lost is not noticed here: the target's token is what counts."""
-        over = threading.Event()
-
-        def renew() -> None:
-            while not over.wait(LEASE_SECONDS / 3):
-                try:
-                    self._leasing.renew_log_undo(undo)
-                except AWAY as error:
-                    log.warning("the lease on the undo of %s is not renewed: %s", undo.migration_id, error)
-                    self._leasing.close()
-
-        thread = threading.Thread(target=renew, name="recovery-lease", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-            self._leasing.close()
 
 
 @contextlib.contextmanager

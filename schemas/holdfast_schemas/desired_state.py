@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Literal
 
 from .identity import MigrationId, RequestId, RunId, WorkerId
-from .record import Count, Frozen, Record, Text, UtcTime
-from .states import AnswerResult, Desired
+from .record import Count, Frozen, Record, SchemaVersion, Text, UtcTime
+from .states import AnswerResult, Desired, RecoveryState
 
 
 class Answer(Frozen):
@@ -16,10 +16,27 @@ class Answer(Frozen):
     reason: Text = ""
 
 
+class Recovering(Frozen):
+    """How far the actuator is that takes the run back from the log; it is told again, under the same epoch, as it goes on."""
+
+    state: RecoveryState
+    """As the target's journal has it."""
+    rows_undone: Count = 0
+    steps: Count | None = None
+    """Of the whole undo; None before its rows are captured."""
+    steps_left: Count | None = None
+    waits: Text = ""
+    """For what it stands still, and is tried again."""
+    refused: Text = ""
+    """Why it cannot be done: a person's to take on."""
+    reported_at: UtcTime
+
+
 class DesiredState(Record):
     """One migration's desired state. ``undo_by`` and ``undo_token`` name the one worker that takes the run back."""
 
     type: Literal["DesiredState"] = "DesiredState"
+    schema_version: SchemaVersion = "1.1"
     migration_id: MigrationId
     run_id: RunId
     epoch: Count
@@ -34,13 +51,17 @@ class DesiredState(Record):
     reason: Text
     until: UtcTime | None = None
     answers: Answer | None = None
+    recovery: Recovering | None = None
+    """While ``desired`` is rollback, and it is done from the log."""
     occurred_at: UtcTime
 
     def key(self) -> str:
         return self.migration_id
 
     def identity(self) -> str:
-        return f"{self.run_id}/{self.epoch}" + (f"/{self.answers.request_id}" if self.answers else "")
+        answers = f"/{self.answers.request_id}" if self.answers else ""
+        recovery = f"/{self.recovery.state}/{self.recovery.rows_undone}" if self.recovery else ""
+        return f"{self.run_id}/{self.epoch}{answers}{recovery}"
 
     def time(self) -> datetime:
         return self.occurred_at

@@ -4,7 +4,9 @@ import pytest
 
 from holdfast_actuators.ledger import LogUndo
 from holdfast_schemas.decisions import Decision
+from holdfast_schemas.desired_state import Recovering
 from holdfast_schemas.events import RunFinished
+from holdfast_schemas.record import now
 from holdfast_schemas.runs import RunRequested
 
 from .conftest import MIGRATION, Bench
@@ -124,3 +126,30 @@ def test_one_lease_at_a_time_and_an_older_token_reports_nothing(bench: Bench) ->
     bench.ledger.log_undone(second, 1, 0, 0.1)
     bench.ledger.log_undone(second, 1, 0, 0.1)
     assert bench.outcomes(decision.decision_id).count("effective") == 1
+
+
+def progress(rows: int, left: int | None, **also: str) -> Recovering:
+    return Recovering(state="undoing", rows_undone=rows, steps=9, steps_left=left, reported_at=now(), **also)
+
+
+def test_how_far_it_is_is_told_with_the_desired_state_under_the_same_epoch(bench: Bench) -> None:
+    rolled_back(bench)
+    undo = taken(bench)
+    before = bench.desired()
+    assert before.recovery is None
+    bench.ledger.log_undo_goes_on(undo, progress(100, 7))
+    after = bench.desired()
+    assert (after.epoch, after.desired, after.recovery and after.recovery.steps_left) == (before.epoch, "rollback", 7)
+    told = len(bench.states())
+    bench.ledger.log_undo_goes_on(undo, progress(100, 7))
+    assert len(bench.states()) == told, "nothing new"
+    bench.age("log_undo", "lease_until", 16)
+    newer = taken(bench, "actuator-2")
+    bench.ledger.log_undo_goes_on(undo, progress(900, 1))
+    assert len(bench.states()) == told, "another one has the lease"
+    bench.ledger.log_undo_goes_on(newer, progress(200, 6, waits="a lock of pid 7"))
+    assert (found := bench.desired().recovery) is not None
+    assert (found.rows_undone, found.waits) == (200, "a lock of pid 7")
+    bench.ledger.log_undo_refused(newer, "public.orders was truncated")
+    assert (found := bench.desired().recovery) is not None
+    assert found.refused == "public.orders was truncated"

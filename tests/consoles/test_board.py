@@ -38,7 +38,7 @@ def guard(renewed: bool = True, seconds_ago: float = 1.0) -> Guard:
 def one(name: str = "orders", desired: str | None = "run", held: Guard | None = None, **figures: Any) -> Situation:
     metrics = METRICS.model_copy(update={"migration_id": name, "updated_at": now(), **figures})
     wanted = DESIRED.model_copy(
-        update={"migration_id": name, "desired": desired, "epoch": 7, "answers": None, "until": None}
+        update={"migration_id": name, "desired": desired, "epoch": 7, "answers": None, "until": None, "recovery": None}
     )
     assert isinstance(wanted, DesiredState)
     return Situation(name, metrics, None if desired is None else wanted, held or guard())

@@ -35,7 +35,7 @@ def desired(migration_id: str, **changes: Any) -> DesiredState:
     return like(  # type: ignore[no-any-return]
         sample,
         migration_id=migration_id,
-        **{"occurred_at": now(), "desired": "pause", "undo_by": None, "answers": None, **changes},
+        **{"occurred_at": now(), "desired": "pause", "undo_by": None, "answers": None, "recovery": None, **changes},
     )
 
 

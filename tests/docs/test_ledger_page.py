@@ -30,11 +30,11 @@ def test_every_other_table_of_the_scripts_is_named() -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        errors.LedgerBehind("holdfast", ["007_…"]),
-        errors.LedgerTooNew("holdfast", "008_…", "007_…"),
-        errors.LedgerMigrationFailed("007_…", "holdfast", "…"),
+        errors.LedgerBehind("holdfast", ["008_…"]),
+        errors.LedgerTooNew("holdfast", "009_…", "008_…"),
+        errors.LedgerMigrationFailed("008_…", "holdfast", "…"),
         errors.LedgerRightsMissing("holdfast", "…", "…"),
-        errors.LedgerSchemaChanged("007_…", "holdfast"),
+        errors.LedgerSchemaChanged("008_…", "holdfast"),
     ],
     ids=lambda refusal: type(refusal).__name__,
 )

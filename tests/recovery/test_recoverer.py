@@ -95,6 +95,7 @@ def test_locks_of_the_application_delay_it_and_do_not_end_it(
     monkeypatch.setattr("holdfast_actuators.postgres.undo.applying.ATTEMPTS", 1)
     monkeypatch.setitem(SESSION, "lock_timeout", "100ms")
     monkeypatch.setattr("holdfast_actuators.recoverer.AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr("holdfast_actuators.recovery_lease.EVERY_SECONDS", 0.02)
     loop.migration.execute("UPDATE orders SET cents = 100")
     with psycopg.connect(loop.target) as holder, Running(bench, settings):
         holder.execute("SELECT * FROM public.orders WHERE id = 3 FOR UPDATE")
@@ -102,6 +103,11 @@ def test_locks_of_the_application_delay_it_and_do_not_end_it(
         decision = rolled_back(bench)
         tokens = "SELECT token FROM log_undo"
         wait_for(lambda: (bench.execute(tokens) or [(0,)])[0][0] >= 2, 30, "a second attempt")
+        wait_for(lambda: (told := bench.desired().recovery) and told.waits, 30, "what it waits for to be told")
+        told = bench.desired().recovery
+        assert told is not None
+        assert "its tables are held by pid" in told.waits
+        assert (told.state, told.steps_left, told.steps) == ("undoing", 1, 1)
         holder.rollback()
         wait_for(lambda: bench.outcomes(decision.decision_id)[-1] == "effective", 30, "the rollback")
     assert loop.rows() == loop.before

@@ -245,6 +245,9 @@ SAMPLES: dict[str, list[Record]] = {
             reason=VERDICT,
             until=LATER,
             answers=desired_state.Answer(request_id=REQUEST, result="granted", reason="epoch 9"),
+            recovery=desired_state.Recovering(
+                state="undoing", rows_undone=1_200, steps=9, steps_left=4, waits="a lock", refused="", reported_at=AT
+            ),
             occurred_at=AT,
         )
     ],

@@ -2,10 +2,10 @@
 
 from .door import AWAY, BROKEN, POISON, Ledger, Owed
 from .load import Load
-from .log_undos import LEASE_SECONDS, LogUndo
+from .log_undos import LogUndo
 from .notifications import Notification
 from .rows import OutboxRow, RulesInForce
 
 __all__ = [
-    "AWAY", "BROKEN", "LEASE_SECONDS", "POISON", "Ledger", "Load", "LogUndo", "Notification", "OutboxRow", "Owed", "RulesInForce",
+    "AWAY", "BROKEN", "POISON", "Ledger", "Load", "LogUndo", "Notification", "OutboxRow", "Owed", "RulesInForce",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import psycopg
 from psycopg import sql
 
 from holdfast_schemas.decisions import Decision
+from holdfast_schemas.desired_state import Recovering
 from holdfast_schemas.errors import LedgerUnreachable
 from holdfast_schemas.record import from_milliseconds
 from holdfast_schemas.requests import PersonRequest
@@ -207,6 +208,11 @@ class Ledger:
     def renew_log_undo(self, undo: LogUndo, seconds: float = log_undos.LEASE_SECONDS) -> bool:
         """Keep its lease for ``seconds`` from now; False when another one has it."""
         return log_undos.renew(self.db, undo, seconds)
+
+    def log_undo_goes_on(self, undo: LogUndo, progress: Recovering) -> None:
+        """How far it is."""
+        with self._entry() as entry:
+            log_outcomes.log_undo_goes_on(entry, undo, progress)
 
     def log_undone(self, undo: LogUndo, rows: int, conflicts: int, seconds: float) -> None:
         """It is done: the run is rolled back."""

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import class_row
 
 from holdfast_schemas.actions import ActionRecorded, CauseKind
-from holdfast_schemas.desired_state import TOMBSTONE_EPOCH, TOMBSTONE_RUN_ID, Answer, DesiredState
+from holdfast_schemas.desired_state import TOMBSTONE_EPOCH, TOMBSTONE_RUN_ID, Answer, DesiredState, Recovering
 from holdfast_schemas.record import Record
 from holdfast_schemas.settings import ActuatorSettings
 from holdfast_schemas.states import ActionKind, Desired, Outcome, RunState
@@ -150,10 +150,22 @@ class Entry:
                 reason=m.reason,
                 until=m.override_until if m.desired == "run" else m.until,
                 answers=answers,
+                recovery=self._recovery(m),
                 occurred_at=self.now,
             ),
         )
         self.db.execute("UPDATE migration SET sent_at = %s WHERE migration_id = %s", (self.now, m.migration_id))
+
+    def _recovery(self, m: MigrationRow) -> Recovering | None:
+        """What was told last of the undo from the log of the run that is rolled back."""
+        if m.desired != "rollback":
+            return None
+        row = self.db.execute(
+            "SELECT progress::text FROM log_undo WHERE run_id = %s AND progress IS NOT NULL"
+            " ORDER BY done_at DESC NULLS FIRST LIMIT 1",
+            (m.run_id,),
+        ).fetchone()
+        return None if row is None else Recovering.model_validate_json(row[0])
 
     def move_run(self, run: RunRow, state: RunState, **also: Any) -> None:
         """The run to its next state; the table of legal transitions is a foreign key."""

@@ -1,9 +1,18 @@
 """What an actuator reports of an undo from the log: done, and the run is over; or refused, and a person's to take on."""
 
+from holdfast_schemas.desired_state import Recovering
+
 from . import log_undos
 from .effects import dismiss, finish
 from .entry import Entry
 from .log_undos import LogUndo
+
+
+def log_undo_goes_on(entry: Entry, undo: LogUndo, progress: Recovering) -> None:
+    """An actuator tells how far it is: the run's state is sent again with it, under the same epoch."""
+    m = entry.lock(undo.migration_id)
+    if log_undos.note_progress(entry, undo, progress) and m.run_id == undo.run_id and m.desired == "rollback":
+        entry.send_state(m)
 
 
 def log_undone(entry: Entry, undo: LogUndo, rows: int, conflicts: int, seconds: float) -> None:
@@ -22,7 +31,7 @@ def log_undone(entry: Entry, undo: LogUndo, rows: int, conflicts: int, seconds: 
 
 def log_undo_refused(entry: Entry, undo: LogUndo, why: str) -> None:
     """The rows cannot be taken back from the log, and nothing was touched: a person's to take on."""
-    entry.lock(undo.migration_id)
+    log_undo_goes_on(entry, undo, Recovering(state="armed", refused=why[:500], reported_at=entry.now))
     own, rollback = log_undos.end(entry, undo)
     if own is not None:
         entry.move(own, "failed", why)

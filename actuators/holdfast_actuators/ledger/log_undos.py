@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import psycopg
 
+from holdfast_schemas.desired_state import Recovering
+
 from .entry import OPEN, Entry
 from .rows import ActionRow, MigrationRow
 
@@ -83,6 +85,17 @@ def renew(db: psycopg.Connection, undo: LogUndo, seconds: float = LEASE_SECONDS)
             "UPDATE log_undo SET lease_until = clock_timestamp() + make_interval(secs => %s)"
             " WHERE cause_id = %s AND token = %s AND done_at IS NULL",
             (seconds, undo.cause_id, undo.token),
+        ).rowcount
+    )
+
+
+def note_progress(entry: Entry, undo: LogUndo, progress: Recovering) -> bool:
+    """Keep how far it is; False when it is told already, is over, or another one has the lease."""
+    return bool(
+        entry.db.execute(
+            "UPDATE log_undo SET progress = %(now)s::jsonb WHERE cause_id = %(cause_id)s AND token = %(token)s"
+            " AND done_at IS NULL AND progress - 'reported_at' IS DISTINCT FROM %(now)s::jsonb - 'reported_at'",
+            {"now": progress.model_dump_json(), "cause_id": undo.cause_id, "token": undo.token},
         ).rowcount
     )
 

@@ -9,6 +9,7 @@ from holdfast_schemas.states import Outcome
 
 from .figures import clock
 from .liveness import liveness
+from .recovering import how_far
 from .situation import Situation
 from .status import OBSERVED, unreported
 
@@ -98,6 +99,8 @@ def _wish(one: Situation, wanted: DesiredState) -> str:
             return f"{who} asked for a pause at {when} {why}, {ends}."
         return f"{who} paused it at {when} {why}. It stays paused {ends}."
     if wanted.desired == "rollback":
+        if one.recovery is not None:
+            return f"{who} had it rolled back at {when} {why}. From the log: {how_far(one.recovery)}."
         undone = one.figures.rows_undone if one.figures is not None else 0
         return f"{who} had it rolled back at {when} {why}. {undone:,} rows are taken back so far."
     return f"{who} let it run at {when} {why}."

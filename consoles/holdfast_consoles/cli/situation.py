@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from holdfast_schemas.desired_state import DesiredState
+from holdfast_schemas.desired_state import DesiredState, Recovering
 from holdfast_schemas.metrics import MigrationMetrics
 from holdfast_schemas.record import now
 from holdfast_schemas.transport import topics
@@ -59,8 +59,16 @@ class Situation:
         wanted = self.desired
         return wanted.until if wanted is not None and wanted.desired == "run" and not self.over else None
 
+    @property
+    def recovery(self) -> Recovering | None:
+        """How far the actuator is that takes the run back from the log; None when none does."""
+        wanted = self.desired
+        return None if wanted is None or wanted.desired != "rollback" or self.over else wanted.recovery
+
     def state(self) -> str:
         """The state in a word or two: what workers report, and what the ledger wants where that differs."""
+        if self.recovery is not None:
+            return "rollback from the log refused" if self.recovery.refused else "rolling back from the log"
         if self.figures is None:
             starts = self.desired is None or self.desired.desired in ("none", "run")
             return (

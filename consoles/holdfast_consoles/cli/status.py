@@ -13,6 +13,7 @@ from .completing import migration_ids
 from .figures import age, ago, clock, figure, print_json
 from .liveness import liveness
 from .migration_reference import parse
+from .recovering import how_far
 from .shown import printable_text
 from .situation import Situation, situation, situations
 
@@ -88,6 +89,8 @@ def lines(one: Situation) -> list[tuple[str, str]]:
     if one.desired is not None and one.overridden_until is not None:
         until, by = clock(one.overridden_until), one.desired.set_by
         told.append(("OVERRIDE", f"no trigger stops it until {until}, by {by} (asserted); holdfast pause ends it"))
+    if one.recovery is not None:
+        told.append(("recovery", how_far(one.recovery)))
     figures = one.figures
     if figures is None:
         told.append(("progress", unreported(one)))
