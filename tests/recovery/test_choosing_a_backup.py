@@ -15,7 +15,7 @@ from holdfast_schemas.settings import BackupSettings
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 SETTINGS = BackupSettings(folder=Path("/base"), restore_command="cp /archive/%f %p")
-SERVER = Server(16, 7, "on", 10, True, 0, None, True)
+SERVER = Server(16, 7, "on", 0, 10, True, 0, None, True)
 TOOL = Path("/bin/pg_basebackup")
 FACTS = BackupFacts(SERVER, (), TOOL, None, data_is_here=False)
 

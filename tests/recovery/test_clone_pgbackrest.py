@@ -23,7 +23,7 @@ from holdfast_consoles.embedded.postgres import EmbeddedPostgres
 from holdfast_consoles.embedded.postgres_binaries import OF_THE_SYSTEM
 from holdfast_schemas.errors import NoBaseBackup
 from holdfast_schemas.settings import BackupSettings, MigrationSettings, TargetSettings
-from tests.recovery.test_clone import SCHEMA
+from tests.recovery.archiving import SCHEMA
 from tests.waiting import wait_for
 
 VERSION = 15

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from holdfast_schemas.errors import ArchiveOff, NoBaseBackup
+import psycopg
+
+from holdfast_schemas.errors import ArchiveOff, NoBaseBackup, ProgramFailed
 from holdfast_schemas.identity import TargetName
 from holdfast_schemas.settings import BackupSettings, Settings
 
 from . import restore_point
 from .backup import pgbackrest
-from .backup.base_backups import remove_old, verify
+from .backup.base_backups import BaseBackup, remove_old, verify
 from .backup.choosing import Choice, choose
+from .backup.disk import check_room, one_at_a_time
 from .backup.facts import BackupFacts, read_backup_facts
 from .backup.taking import (
     basebackup_command,
@@ -67,7 +70,7 @@ class PointInTime:
     def prepare(self, db: Connection, told: Told) -> str:
         """A base backup, verified: which one. Nothing of the server is changed.
 
-        Raises ArchiveOff, NoBaseBackup, BackupUnusable, ProgramMissing, ProgramFailed.
+        Raises ArchiveOff, NoBaseBackup, BackupUnusable, NoRoom, ProgramMissing.
         """
         choice, facts = self.choose(db)
         if choice.method == "pgbackrest":
@@ -84,15 +87,27 @@ class PointInTime:
             raise NoBaseBackup(self.target, choice.why)
         if not self.makes_backups:
             raise NoBaseBackup(self.target, f"{choice.why} by holdfast arm, typed by a person: it may take hours")
-        to = self._folder / new_name()
-        told(f"base backup {to} by {choice.method} ({choice.why})")
-        if choice.method == "pg_basebackup":
-            backup = take_with_pg_basebackup(self.settings, facts, self.dsn, to)
-        else:
-            backup = take_low_level(db, self.settings, facts, to)
-        for gone in remove_old(self._folder, facts.server.system_identifier, self.settings.keep_days):
-            told(f"base backup {gone} removed: older than {self.settings.keep_days:g} days")
+        with one_at_a_time(self._folder) as waited:
+            if waited:
+                return self.prepare(db, told)  # another made one meanwhile
+            told(f"base backup by {choice.method} ({choice.why})")
+            try:
+                backup = self._take(db, choice, facts)
+            except (psycopg.Error, ProgramFailed, OSError) as error:
+                raise NoBaseBackup(
+                    self.target, f"{choice.method} did not end well: {' '.join(str(error).split())}"
+                ) from None
+            for gone in remove_old(self._folder, facts.server.system_identifier, self.settings.keep_days):
+                told(f"base backup {gone} removed: older than {self.settings.keep_days:g} days")
+        told(f"base backup {backup.path}, verified ({backup.verified})")
         return str(backup.path)
+
+    def _take(self, db: Connection, choice: Choice, facts: BackupFacts) -> BaseBackup:
+        check_room(self._folder, facts.server.bytes)
+        to = self._folder / new_name()
+        if choice.method == "pg_basebackup":
+            return take_with_pg_basebackup(self.settings, facts, self.dsn, to)
+        return take_low_level(db, self.settings, facts, to)
 
     @property
     def _folder(self) -> Path:

@@ -78,6 +78,21 @@ class BackupUnusable(Refused):
 
 
 @dataclass
+class NoRoom(Refused):
+    """The disk is too full for a whole copy."""
+
+    folder: Path
+    needed_bytes: int
+    free_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.folder} has {self.free_bytes:,} bytes free, and a copy of the server takes {self.needed_bytes:,}:"
+            " make room, or name a folder on another disk"
+        )
+
+
+@dataclass
 class ArchiveOff(Refused):
     """The server keeps no WAL beyond what it needs itself."""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from holdfast_schemas.errors import BackupUnusable, ProgramFailed
 
+from .disk import PARTIAL_SUFFIX
 from .programs import find_program, run
 
 NOTE_SUFFIX = ".holdfast.json"
@@ -97,7 +98,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 def _read(path: Path) -> BaseBackup | None:
     label, control = path / "backup_label", path / "global" / "pg_control"
-    if not label.exists() or not control.exists():
+    if path.suffix == PARTIAL_SUFFIX or not label.exists() or not control.exists():
         return None
     note = path.with_name(path.name + NOTE_SUFFIX)
     noted = json.loads(note.read_text()) if note.exists() else {}

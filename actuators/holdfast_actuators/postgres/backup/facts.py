@@ -16,6 +16,7 @@ SERVER = """
     SELECT current_setting('server_version_num')::int / 10000 AS version,
         (SELECT system_identifier FROM pg_control_system()) AS system_identifier,
         current_setting('archive_mode') AS archive_mode,
+        (SELECT sum(pg_database_size(oid))::bigint FROM pg_database) AS bytes,
         current_setting('max_wal_senders')::int - (SELECT count(*)::int FROM pg_stat_replication) AS senders_free,
         (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS may_replicate,
         (SELECT count(*)::int FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global')) AS tablespaces,
@@ -34,6 +35,7 @@ class Server:
     version: int
     system_identifier: int
     archive_mode: str
+    bytes: int
     senders_free: int
     may_replicate: bool
     tablespaces: int

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from holdfast_schemas.settings import BackupSettings
 
 from ..connecting import Connection
-from .base_backups import OURS, BaseBackup, verify, write_note
+from .base_backups import NOTE_SUFFIX, OURS, BaseBackup, verify, write_note
+from .disk import PARTIAL_SUFFIX
 from .facts import BackupFacts
 from .programs import program, run
 
@@ -56,8 +58,7 @@ def take_with_pg_basebackup(settings: BackupSettings, facts: BackupFacts, dsn: s
     password = conninfo_to_dict(dsn).get("password")
     command = basebackup_command(settings, facts, dsn, partial, to.name)
     run(command, environment={"PGPASSWORD": str(password)} if password else None)
-    partial.rename(to)
-    return verify(_made(facts, to), settings.bindir)
+    return _whole(verify(_made(facts, partial), settings.bindir), to)
 
 
 def low_level_statements(version: int, label: str, checkpoint: str) -> tuple[str, str]:
@@ -86,8 +87,7 @@ def take_low_level(db: Connection, settings: BackupSettings, facts: BackupFacts,
     (partial / "backup_label").write_text(label)
     if tablespace_map:
         (partial / "tablespace_map").write_text(tablespace_map)
-    partial.rename(to)
-    return write_note(_made(facts, to), "copied between pg_backup_start and pg_backup_stop")
+    return _whole(write_note(_made(facts, partial), "copied between pg_backup_start and pg_backup_stop"), to)
 
 
 def _copy(data: Path, to: Path) -> None:
@@ -111,12 +111,13 @@ def _copy_if_there(source: str, to: str) -> None:
 
 
 def _partial(to: Path) -> Path:
-    """Made beside its place and renamed: what a crash left of an earlier one is removed."""
-    to.parent.mkdir(parents=True, exist_ok=True)
-    partial = to.with_name(f"{to.name}.partial")
-    if partial.exists():
-        shutil.rmtree(partial)
-    return partial
+    """Made beside its place, verified there, and renamed: what has its name is whole."""
+    return to.with_name(to.name + PARTIAL_SUFFIX)
+
+
+def _whole(backup: BaseBackup, to: Path) -> BaseBackup:
+    backup.note_path.rename(to.with_name(to.name + NOTE_SUFFIX))
+    return replace(backup, path=backup.path.rename(to))
 
 
 def _made(facts: BackupFacts, to: Path) -> BaseBackup:

@@ -15,7 +15,8 @@ from holdfast_schemas.errors import (
     WalMissing,
 )
 
-from ..backup.base_backups import major_version
+from ..backup.base_backups import copied_bytes, major_version
+from ..backup.disk import check_room
 from ..backup.programs import OsUser, program, run
 from ..restore_point import RestorePoint
 
@@ -55,6 +56,7 @@ class CloneRequest:
         self._check_folder()
         if self.backup is not None:
             self._check_backup(self.backup)
+            check_room(self.folder.parent, copied_bytes(self.backup))
         postgres = program("postgres", self.major, self.bindir)
         found = run([postgres, "--version"], user=self.user).split()[2]
         if int(found.partition(".")[0]) != self.major:
