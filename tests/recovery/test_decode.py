@@ -10,12 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast_actuators.postgres.undo.decode import (
-    NULL,
-    UNCHANGED,
     Begin,
     Commit,
-    Delete,
-    Insert,
     LogicalMessage,
     Message,
     Origin,
@@ -23,10 +19,9 @@ from holdfast_actuators.postgres.undo.decode import (
     RelationColumn,
     Truncate,
     TypeNamed,
-    Unchanged,
-    Update,
     decode,
 )
+from holdfast_actuators.postgres.undo.row_messages import NULL, UNCHANGED, Delete, Insert, Update
 from holdfast_schemas.errors import MalformedMessage
 
 MICROSECONDS = 848_934_000_123_456
@@ -38,7 +33,8 @@ def string(text: str) -> bytes:
     return text.encode() + b"\0"
 
 
-Text = str | None | Unchanged
+Text = str | bytes | None
+"""Bytes: UNCHANGED."""
 
 
 def elements(*texts: Text) -> list[Any]:
@@ -97,7 +93,7 @@ KINDS: dict[str, tuple[bytes, Message]] = {
     ),
     "update with the old row": (
         b"U" + OID + b"O" + row("1", "long") + b"N" + row("1", UNCHANGED),
-        Update(4_000_000_000, elements("1", "long"), elements("1", UNCHANGED)),
+        Update(4_000_000_000, elements("1", "long"), elements("1", "long")),
     ),
     "delete with a key": (b"D" + OID + b"K" + row("1", None), Delete(4_000_000_000, None)),
     "delete with the old row": (b"D" + OID + b"O" + row("1", "a\nb"), Delete(4_000_000_000, elements("1", "a\nb"))),

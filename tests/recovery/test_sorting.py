@@ -11,19 +11,15 @@ from hypothesis import strategies as st
 
 from holdfast_actuators.postgres.undo import sorting as module
 from holdfast_actuators.postgres.undo.decode import (
-    NULL,
-    UNCHANGED,
     Begin,
-    Delete,
-    Insert,
     LogicalMessage,
     Message,
     Origin,
     Relation,
     RelationColumn,
     Truncate,
-    Update,
 )
+from holdfast_actuators.postgres.undo.row_messages import NULL, Delete, Insert, Update
 from holdfast_actuators.postgres.undo.sorting import Sorting
 from holdfast_schemas.errors import MalformedMessage
 
@@ -75,10 +71,10 @@ def test_only_an_origin_of_the_migration_makes_a_transaction_its_own() -> None:
     assert sorting.foreign_rows == 3
 
 
-def test_what_the_log_leaves_out_comes_from_the_old_row_and_what_stays_the_same_stays_out() -> None:
+def test_what_stays_the_same_stays_out() -> None:
     sorting, rows = sort(
-        Update(KEYED, [b"1", b"long"], [b"1", UNCHANGED]),
-        Update(KEYED, [b"2", b"long"], [b"3", UNCHANGED]),
+        Update(KEYED, [b"1", b"long"], [b"1", b"long"]),
+        Update(KEYED, [b"2", b"long"], [b"3", b"long"]),
     )
     assert [row[5:] for row in rows] == [([b"2", b"long"], [b"3", b"long"])]
     assert (sorting.rows, sorting.unchanged_rows) == (1, 1)

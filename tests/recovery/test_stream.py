@@ -13,7 +13,8 @@ from psycopg import sql
 
 from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.undo import stream
-from holdfast_actuators.postgres.undo.decode import Begin, Insert, LogicalMessage, Message, decode
+from holdfast_actuators.postgres.undo.decode import Begin, LogicalMessage, Message, decode
+from holdfast_actuators.postgres.undo.row_messages import Insert
 from holdfast_actuators.postgres.undo.stream import lsn_number, peek
 from holdfast_consoles.embedded.postgres import EmbeddedPostgres
 from holdfast_schemas.errors import SlotInUse, SlotLost, SlotUnreadable, TargetUnreachable

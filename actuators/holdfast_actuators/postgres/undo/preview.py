@@ -67,7 +67,7 @@ def preview(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
     for message in peek(target, dsn, recovery.slot, recovery.publication, row[0]):
         for change in sorting.read(message):
             by_operation = rows.setdefault(sorting.table_of(change), {})
-            by_operation[change.operation] = by_operation.get(change.operation, 0) + 1
+            by_operation[change[4]] = by_operation.get(change[4], 0) + 1
     found = db.execute(sql.SQL(SLOT), [recovery.slot]).fetchone()
     return Preview(
         recovery.state,

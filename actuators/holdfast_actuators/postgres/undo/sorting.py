@@ -9,27 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from holdfast_schemas.errors import MalformedMessage
 
-from .decode import (
-    ROW_KINDS,
-    UNCHANGED,
-    Begin,
-    Delete,
-    Insert,
-    LogicalMessage,
-    Message,
-    Origin,
-    Relation,
-    RowMessage,
-    Truncate,
-    Value,
-    decode,
-)
+from .decode import Begin, LogicalMessage, Message, Origin, Relation, Truncate, decode
+from .row_messages import ROW_KINDS, Delete, Insert, RowMessage, Update, decode_row
 
 MESSAGE_PREFIX = "holdfast"
 MAX_ROWS = 50_000
@@ -39,18 +26,9 @@ MAX_ROWS_WITHOUT_KEY = 1_000
 MAX_HAZARDS = 10_000
 """So many are told apart; of what comes after, only the number is known."""
 Row = tuple[object, ...]
-
-
-class Change(NamedTuple):
-    """A row of the journal. ``version`` is that of its table, ``operation`` I, U or D."""
-
-    seq: int
-    chunk: int
-    version: int
-    xid: int
-    operation: str
-    old: list[bytes] | None
-    new: list[bytes] | None
+Change = tuple[int, int, int, int, str, list[bytes] | None, list[bytes] | None]
+"""A row of the journal: seq, chunk, version of its table, xid, operation (I, U, D), old, new. A plain tuple: one with
+names costs 0.5 µs more, an eighth of what Python does for a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +47,7 @@ class _Version:
     number: int
     relation: Relation
     identity: Callable[[list[bytes]], object] | None
-    """A row's key; None where the table has no key, or one with a column that came later."""
+    """Of a row, its key; None where the table has no key, or one with a column that came later."""
 
     @property
     def table(self) -> str:
@@ -104,19 +82,20 @@ class Sorting:
 
     def read(self, data: bytes) -> Sequence[Change]:
         """:meth:`feed` from bytes. Others' rows are only counted: most of a log may be theirs."""
-        if not self._own and data[0] in ROW_KINDS:
-            self.foreign_rows += 1
-            return ()
-        return self.feed(decode(data))
+        if data[0] not in ROW_KINDS:
+            return self.feed(decode(data))
+        if self._own:
+            return self._change(decode_row(data))
+        self.foreign_rows += 1
+        return ()
 
     def feed(self, message: Message) -> Sequence[Change]:
         """The change's row, where the message is one of the migration's."""
-        if isinstance(message, RowMessage):
-            if self._own:
-                return self._change(message)
-            self.foreign_rows += 1
-            return ()
         match message:
+            case Insert() | Update() | Delete():
+                if self._own:
+                    return self._change(message)
+                self.foreign_rows += 1
             case Begin():
                 self._begin, self._own = message, False
             case Origin(name):
@@ -132,7 +111,7 @@ class Sorting:
 
     def table_of(self, change: Change) -> str:
         """The table that a change's row is of."""
-        return self._versions[change.version - 1].table
+        return self._versions[change[2] - 1].table
 
     def relation_rows(self) -> Iterator[Row]:
         """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version that a change is of."""
@@ -176,23 +155,28 @@ class Sorting:
 
     def _change(self, message: RowMessage) -> Sequence[Change]:
         version = self._known(message.table_oid)
-        old = None if isinstance(message, Insert) else message.old
-        if old is None and not isinstance(message, Insert):
+        old: list[bytes] | None
+        new: list[bytes] | None
+        if isinstance(message, Update):
+            operation, old, new = "U", message.old, message.new
+        elif isinstance(message, Insert):
+            operation, old, new = "I", None, message.new
+        else:
+            operation, old, new = "D", message.old, None
+        if old is None and operation != "I":
             identity = version.relation.replica_identity
             self._hazard("no_old_row", version.table, f"replica identity {identity}: the old row is not in the log")
             return ()
-        new = None if isinstance(message, Delete) else _filled(message.new, old)
-        if len(new or old or ()) != len(version.relation.columns):
-            raise MalformedMessage(1, f"{len(new or old or ())} values of {version.table}, described otherwise")
+        columns = len(new or old or ())
+        if columns != len(version.relation.columns):
+            raise MalformedMessage(1, f"{columns} values of {version.table}, described otherwise")
         if new == old:
             self.unchanged_rows += 1
             return ()
         self.rows += 1
-        operation = "I" if old is None else "D" if new is None else "U"
         chunk = self._chunk(version, operation, old, new)
-        self._used.add(version.number)
         assert self._begin is not None
-        return (Change(self.rows, chunk, version.number, self._begin.xid, operation, old, new),)
+        return ((self.rows, chunk, version.number, self._begin.xid, operation, old, new),)
 
     def _chunk(self, version: _Version, operation: str, old: list[bytes] | None, new: list[bytes] | None) -> int:
         identity, rekeyed = None, False
@@ -207,7 +191,8 @@ class Sorting:
             self.chunk += 1
             self._rows_in_chunk = 0
             self._identities.clear()
-        self._filling = None if rekeyed else (version.number, operation)
+            self._filling = None if rekeyed else (version.number, operation)
+            self._used.add(version.number)
         self._rows_in_chunk += 1
         if identity is not None:
             self._identities.add(identity)
@@ -231,10 +216,3 @@ class Sorting:
             self.further_hazards += 1
             return
         self.hazards.setdefault(key, Hazard(kind, self._begin.xid, self._begin.committed_at, table, detail))
-
-
-def _filled(new: Sequence[Value], old: list[bytes] | None) -> list[bytes]:
-    """With the values that the log leaves out because they are those of the old row."""
-    if old is None or UNCHANGED not in new:
-        return cast(list[bytes], new)
-    return [before if value is UNCHANGED else value for value, before in zip(new, old, strict=True)]
