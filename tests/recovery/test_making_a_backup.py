@@ -62,10 +62,15 @@ def test_the_printed_grants_are_enough_and_a_restore_points_are_named_when_they_
 def test_a_service_makes_none_and_says_who_does(live: Live) -> None:
     arming = Arming.of("clones", "m", MIGRATION, PointInTime("app", live.dsn, live.settings, makes_backups=False))
     with connect("app", live.dsn) as db:
-        with pytest.raises(NoBaseBackup, match="by holdfast arm, typed by a person"):
+        with pytest.raises(NoBaseBackup, match="holdfast arm, typed by a person, does that"):
             arming.arm(db)
         live.arm()
         disarm(db, "m")
+        [note] = (live.folder / "base").glob("*.json")
+        note.rename(note.with_suffix(".away"))
+        with pytest.raises(NoBaseBackup, match="was never verified: holdfast arm"):
+            arming.arm(db)
+        note.with_suffix(".away").rename(note)
         assert arming.arm(db).restore_point is not None
 
 

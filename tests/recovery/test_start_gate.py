@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.connecting import connect
 from holdfast_actuators.postgres.disarming import disarm
-from holdfast_schemas.settings import Settings
+from holdfast_schemas.settings import BackupSettings, Settings
 from tests.actuators.conftest import MIGRATION, Bench
 from tests.actuators.conftest import bench as bench
 from tests.recovery.test_log_rollback import NAMES, TABLES
@@ -127,6 +127,19 @@ def test_what_preflight_blocks_is_refused_with_its_cure(
         wait_for(lambda: answer(bench, run_id)[0] == "refused", 20, "the refusal", 0.2)
     assert "public.lines is unlogged" in answer(bench, run_id)[1]
     assert "ALTER TABLE public.lines SET LOGGED" in answer(bench, run_id)[1]
+
+
+def test_where_a_clone_is_wanted_and_no_wal_is_archived_it_is_refused(
+    bench: Bench, settings: Settings, tmp_path: Path
+) -> None:
+    backup = BackupSettings(folder=tmp_path, restore_command="cp /nowhere/%f %p")
+    target = settings.targets["app"].model_copy(update={"backup": backup})
+    run_id = str(uuid.uuid4())
+    with Running(bench, settings.model_copy(update={"targets": {"app": target}})):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        assert answer(bench, run_id)[0] == "waiting"
+        wait_for(lambda: answer(bench, run_id)[0] == "refused", 20, "the refusal", 0.2)
+    assert "archives no WAL (archive_mode is off): ALTER SYSTEM SET archive_mode = on" in answer(bench, run_id)[1]
 
 
 def test_a_run_is_armed_anew_so_that_its_undo_leaves_the_earlier_one_s_rows(

@@ -29,6 +29,7 @@ from .connecting import Connection
 
 PGBACKREST = "pgbackrest:"
 """Before the label of a backup that pgBackRest keeps; others are folders."""
+BY_A_PERSON = "holdfast arm, typed by a person, does that, for it may take hours"
 Told = Callable[[str], None]
 
 
@@ -80,13 +81,15 @@ class PointInTime:
             told(f"base backup {label} of pgBackRest's stanza {self.settings.stanza}, whose archive works")
             return PGBACKREST + label
         if choice.existing is not None:
+            if not choice.existing.verified and not self.makes_backups:
+                raise NoBaseBackup(self.target, f"{choice.existing.path} was never verified: {BY_A_PERSON}")
             backup = verify(choice.existing, self.settings.bindir)
             told(f"base backup {backup.path}, verified ({backup.verified})")
             return str(backup.path)
         if choice.method is None:
             raise NoBaseBackup(self.target, choice.why)
         if not self.makes_backups:
-            raise NoBaseBackup(self.target, f"{choice.why} by holdfast arm, typed by a person: it may take hours")
+            raise NoBaseBackup(self.target, f"{choice.why}: {BY_A_PERSON}")
         with one_at_a_time(self._folder) as waited:
             if waited:
                 return self.prepare(db, told)  # another made one meanwhile
