@@ -1,12 +1,13 @@
 """An actuator's part in a request, played by a script: it reads requests and records the outcomes that a test dictates."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
 from holdfast_schemas.actions import ActionRecorded
+from holdfast_schemas.desired_state import DesiredState
 from holdfast_schemas.record import now
 from holdfast_schemas.requests import PersonRequest
 from holdfast_schemas.states import ActionKind, Outcome
@@ -15,7 +16,7 @@ from holdfast_schemas.transport.publish import Publisher, partitions_of
 from holdfast_schemas.transport.reading import plain_consumer, received_from
 from holdfast_schemas.transport.security import KafkaSettings
 
-Answer = Callable[[PersonRequest], list[ActionRecorded]]
+Answer = Callable[[PersonRequest], Iterable[ActionRecorded | DesiredState]]
 
 
 def outcomes(*steps: tuple[Outcome, str], epoch: int | None = None) -> Answer:
@@ -55,8 +56,8 @@ def answering(kafka: KafkaSettings, answer: Answer) -> Iterator[list[PersonReque
                     received = received_from(topics.requests, message)
                     assert received is not None
                     heard.append(received.record)
-                    for action in answer(received.record):
-                        publisher.publish(topics.actions, action)
+                    for said in answer(received.record):
+                        publisher.publish(topics.control if isinstance(said, DesiredState) else topics.actions, said)
         except BaseException as error:  # noqa: BLE001 - raised in the test's own thread
             failed.append(error)
         finally:

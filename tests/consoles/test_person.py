@@ -2,14 +2,19 @@
 
 import json
 import re
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from holdfast_consoles.cli import person
-from holdfast_schemas.desired_state import DesiredState
+from holdfast_schemas.actions import ActionRecorded
+from holdfast_schemas.desired_state import DesiredState, Recovering
 from holdfast_schemas.record import now
+from holdfast_schemas.requests import PersonRequest
+from holdfast_schemas.states import Outcome
 from holdfast_schemas.transport import topics
-from tests.consoles.actuator_stand_in import answering, outcomes
+from tests.consoles.actuator_stand_in import Answer, answering, outcomes
 from tests.consoles.conftest import Holdfast, Log
 from tests.schemas.samples import RUN
 
@@ -78,6 +83,46 @@ def test_a_rollback_is_done_when_every_worker_stopped(log: Log, holdfast: Holdfa
         ran = holdfast("rollback", f"{migration_id}#4", "--reason", "wrong rates")
     assert ran.code == 0
     assert "every worker stopped, the undo goes on" in ran.out
+
+
+def from_the_log(migration_id: str, *last: tuple[Outcome, str], steps: int = 5) -> Answer:
+    """A dead worker's rollback: not acknowledged, then taken back from the log, which takes longer than the wait."""
+
+    def answer(request: PersonRequest) -> Iterator[ActionRecorded | DesiredState]:
+        if request.migration_id != migration_id:
+            return  # another test's
+        first, *others = outcomes(("requested", ""), ("unacknowledged", ""), *last, epoch=5)(request)
+        assert isinstance(first, ActionRecorded)
+        yield first
+        yield first.model_copy(update={"cause_id": f"{request.request_id}/log/1", "kind": "undo"})
+        for left in range(steps, 0, -1):
+            time.sleep(0.6)
+            progress = Recovering(state="undoing", rows_undone=left, steps=6, steps_left=left, reported_at=now())
+            yield DesiredState(
+                migration_id=migration_id, run_id=RUN, epoch=5, start_epoch=3, resumed_epoch=3,
+                desired="rollback", set_by="ana", reason="wrong", recovery=progress, occurred_at=now(),
+            )  # fmt: skip
+        yield from others
+
+    return answer
+
+
+def test_a_rollback_from_the_log_is_waited_for_as_long_as_it_goes_on(
+    log: Log, holdfast: Holdfast, migration_id: str
+) -> None:
+    known(log, migration_id)
+    with answering(log.kafka, from_the_log(migration_id, ("effective", "900 rows undone from the log"))):
+        ran = holdfast("rollback", f"{migration_id}#4", "--reason", "wrong rates", "--wait", "2s")
+    assert (ran.code, ran.err) == (0, "")
+    assert "is effective: 900 rows undone from the log" in ran.out
+
+
+def test_a_rollback_that_the_log_cannot_do_is_exit_3_at_once(log: Log, holdfast: Holdfast, migration_id: str) -> None:
+    known(log, migration_id)
+    with answering(log.kafka, from_the_log(migration_id, ("held", "public.orders was truncated"), steps=1)):
+        ran = holdfast("rollback", f"{migration_id}#4", "--reason", "wrong rates", "--wait", "60s")
+    assert ran.code == 3
+    assert "was held: public.orders was truncated" in ran.err
 
 
 @pytest.mark.parametrize(("given", "seconds"), [((), 1_800), (("--for", "5m"), 300)])

@@ -39,17 +39,18 @@ def this_person() -> str:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
-def waiting(default: str) -> Any:
+def waiting(default: str, how: str = "How long to wait for it") -> Any:
     """The option `--wait` of a command whose default is written like this."""
     return typer.Option(
         "--wait",
         parser=duration,
         metavar="DURATION",
-        help=f"How long to wait for it; {default} unless given.",
+        help=f"{how}; {default} unless given.",
         show_default=False,
     )
 
 
 Wait = Annotated[float, waiting("10s")]
+WaitForNews = Annotated[float, waiting("30s", "How long to wait without news of it")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept in the audit trail.")]
 Actor = Annotated[str | None, typer.Option(help="Who asks; this user at this host unless given. Asserted, not proven.")]

@@ -14,7 +14,7 @@ from holdfast_schemas.settings import Settings
 from holdfast_schemas.transport.security import KafkaSettings
 
 from .asking import answered, told
-from .choices import Actor, Json, Reason, Wait, duration, this_person
+from .choices import Actor, Json, Reason, Wait, WaitForNews, duration, this_person
 from .completing import migration_ids
 from .figures import print_json
 from .migration_reference import Reference, parse
@@ -78,7 +78,7 @@ def rollback(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be taken back from the log; changes nothing.")
     ] = False,
-    actor: Actor = None, wait: Wait = 10.0, as_json: Json = False,
+    actor: Actor = None, wait: WaitForNews = 30.0, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Stop a migration and take the whole run back. From the state that you saw: ID#EPOCH."""
     if dry_run:
