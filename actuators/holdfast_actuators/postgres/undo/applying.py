@@ -26,10 +26,11 @@ ATTEMPTS = 6
 SESSION = {
     "row_security": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
+    "work_mem": "64MB",
     "idle_in_transaction_session_timeout": "60s",
     "default_transaction_isolation": "read committed",
 }
-"""Of the session that undoes: triggers and cascades must not fire twice, and a row that a policy hides must be an error."""
+"""Of the session that undoes: a row that a policy hides must be an error, and a chunk must not go through a temporary file."""
 
 AS_REPLICA = "SET session_replication_role = replica"
 AS_GRANTED = "SELECT holdfast_fence.write_as_replica()"

@@ -1,5 +1,6 @@
 """One chunk taken back, in the transaction of the step: at once where it can be, row by row where it cannot."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,10 +16,13 @@ from . import statements
 from .resolving import Answer, OnConflict, Operation, Row, resolve
 from .shapes import Column, Shape
 
-CHANGED = sql.SQL("""
-    SELECT DISTINCT i FROM {} c, generate_subscripts(c.old, 1) i
-    WHERE c.migration_id = %s AND c.chunk = %s AND c.old[i] IS DISTINCT FROM c.new[i]
-""").format(table("change"))
+CHUNK = sql.SQL("""
+    SELECT c.version, c.operation, c.rows, f.xid, l.xid FROM (
+        SELECT min(version) AS version, min(operation) AS operation, count(*) AS rows, min(seq) AS first, max(seq) AS last
+        FROM {change} WHERE migration_id = %(migration_id)s AND chunk = %(chunk)s) c
+    JOIN {change} f ON f.migration_id = %(migration_id)s AND f.seq = c.first
+    JOIN {change} l ON l.migration_id = %(migration_id)s AND l.seq = c.last
+""").format(change=table("change"))
 SEQS = sql.SQL("""
     SELECT c.seq FROM {} c WHERE c.migration_id = %s AND c.chunk = %s
     AND NOT EXISTS (SELECT FROM {} x WHERE x.migration_id = c.migration_id AND x.seq = c.seq) ORDER BY c.seq DESC
@@ -46,13 +50,7 @@ class Chunk:
 
 def read_chunk(db: Connection, migration_id: MigrationId, number: int) -> Chunk:
     """A chunk of the journal, by its number."""
-    row = db.execute(
-        sql.SQL(
-            "SELECT min(version), min(operation::text), count(*), (array_agg(xid ORDER BY seq))[1],"
-            " (array_agg(xid ORDER BY seq DESC))[1] FROM {} WHERE migration_id = %s AND chunk = %s"
-        ).format(table("change")),
-        [migration_id, number],
-    ).fetchone()
+    row = db.execute(CHUNK, {"migration_id": migration_id, "chunk": number}).fetchone()
     assert row is not None
     return Chunk(number, *row)
 
@@ -95,11 +93,18 @@ class ChunkUndo:
             return None
         if chunk.operation == "I":
             return [seq for (seq,) in self._db.execute(statements.undo_inserts(shape), parameters)]
-        changed = {position for (position,) in self._db.execute(CHANGED, [self._migration_id, chunk.number])}
-        columns = [column for column in shape.written if column.position in changed]
+        columns = self._changed(shape, parameters)
         if not columns:
             return []
         return [seq for (seq,) in self._db.execute(statements.undo_updates(shape, columns), parameters)]
+
+    def _changed(self, shape: Shape, parameters: Mapping[str, object]) -> list[Column]:
+        """The columns that any row of the chunk changed: writing the others too would touch every index."""
+        if not shape.written:
+            return []
+        row = self._db.execute(statements.changed(shape), parameters).fetchone()
+        assert row is not None
+        return [column for column, changed in zip(shape.written, row, strict=True) if changed]
 
     def _one(self, shape: Shape, seq: int) -> None:
         operation, old, new = self._change(seq)

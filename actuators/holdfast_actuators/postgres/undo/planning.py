@@ -19,8 +19,9 @@ WIDENINGS: frozenset[tuple[int, int]] = frozenset({(INT2, INT4), (INT2, INT8), (
 """(was, is) by type oid: every old text is a value of the newer type, and reads the same there. Not so of char(n), which loses
 its blanks, nor of real or numeric, which may be spelled otherwise."""
 COUNTS = sql.SQL("""
-    SELECT r.schema_name || '.' || r.table_name, c.operation::text, count(*) FROM {} c
-    JOIN {} r USING (migration_id, version) WHERE c.migration_id = %s GROUP BY 1, 2 ORDER BY 1, 2
+    SELECT r.schema_name || '.' || r.table_name, c.operation, sum(c.rows)::bigint
+    FROM (SELECT migration_id, version, operation, count(*) AS rows FROM {} WHERE migration_id = %s GROUP BY 1, 2, 3) c
+    JOIN {} r USING (migration_id, version) GROUP BY 1, 2 ORDER BY 1, 2
 """).format(journal.table("change"), journal.table("relation"))
 HAZARDS = sql.SQL("""
     SELECT kind, table_name, detail, count(*), min(xid) FROM {} WHERE migration_id = %s

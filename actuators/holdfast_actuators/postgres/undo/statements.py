@@ -21,6 +21,14 @@ ROWS = sql.SQL("""
 LEFT = sql.SQL("SELECT j.seq FROM j WHERE NOT EXISTS (SELECT FROM hit WHERE hit.seq = j.seq) ORDER BY j.seq DESC")
 
 
+def changed(shape: Shape) -> Statement:
+    """Of each written column, whether any row of the chunk changed it."""
+    any_touched = COMMA.join([sql.SQL("bool_or({})").format(_touched(column)) for column in shape.written])
+    return sql.SQL("SELECT {} FROM {} j WHERE j.migration_id = %(migration_id)s AND j.chunk = %(chunk)s").format(
+        any_touched, table("change")
+    )
+
+
 def undo_inserts(shape: Shape) -> Statement:
     """Delete the rows that still are what the migration inserted; returns the seq of each that is not."""
     same = AND.join([*_found_by_key(shape, "new"), *(_is(column, "new") for column in shape.written)])
