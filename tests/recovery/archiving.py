@@ -84,6 +84,14 @@ class Live:
         with psycopg.connect(self.dsn) as db:
             db.execute(statement)  # type: ignore[arg-type]
 
+    def switch(self) -> None:
+        """Go on in a new WAL file, and wait until the one before is in the archive."""
+        with psycopg.connect(self.dsn, autocommit=True) as db:
+            row = db.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
+            assert row is not None
+            archived = "SELECT last_archived_wal >= %s FROM pg_stat_archiver"
+            wait_for(lambda: db.execute(archived, row).fetchone() == (True,), 30, "the archive to have it")
+
     def archived(self) -> dict[str, tuple[int, int]]:
         return {
             file.name: (file.stat().st_mtime_ns, file.stat().st_size) for file in (self.folder / "archive").iterdir()

@@ -7,6 +7,7 @@ import signal
 import psycopg
 import pytest
 
+from holdfast_actuators.postgres import restore_point
 from holdfast_consoles.cli.main import main
 from holdfast_consoles.embedded.postgres_binaries import OF_THE_SYSTEM
 from tests.recovery.archiving import Live, live, scratch, stopped
@@ -39,7 +40,7 @@ def test_it_is_the_named_points_data_and_the_archive_is_as_it_was(live: Live, me
     assert again != name
     assert len(list((live.folder / "base").glob("*/"))) == 1
     live.write("DROP TABLE public.orders CASCADE")
-    live.write("SELECT pg_switch_wal()")
+    live.switch()
     archive = live.archived()
     found = live.clone(live.folder / "clone", at=name)
     try:
@@ -54,6 +55,25 @@ def test_it_is_the_named_points_data_and_the_archive_is_as_it_was(live: Live, me
         stopped(found)
     assert {name: live.archived()[name] for name in archive} == archive
     assert not [name for name in live.archived() if not name.startswith("00000001")], "no other timeline's WAL"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("live", [14, 18], indirect=True)
+def test_what_was_prepared_at_the_point_is_prepared_in_it(live: Live) -> None:
+    live.arm()
+    [backup] = (live.folder / "base").glob("*/")
+    with psycopg.connect(live.dsn, autocommit=True) as db:
+        db.execute("BEGIN; DELETE FROM public.orders; PREPARE TRANSACTION 'theirs'")
+        restore_point.make(db, "m", "later", str(backup), 30)
+        db.execute("ROLLBACK PREPARED 'theirs'")
+    found = live.clone(live.folder / "clone", at="later")
+    try:
+        with psycopg.connect(found.dsn, autocommit=True) as clone:
+            assert clone.execute("SELECT gid FROM pg_prepared_xacts").fetchall() == [("theirs",)]
+            clone.execute("COMMIT PREPARED 'theirs'")
+            assert clone.execute("SELECT count(*) FROM public.orders").fetchone() == (0,)
+    finally:
+        stopped(found)
 
 
 def test_as_a_person_types_it(live: Live, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.timeout(300)]
 
 def test_each_refusal_leaves_nothing(live: Live) -> None:
     name = live.arm()
-    live.write("SELECT pg_switch_wal()")
+    live.switch()
     to = live.folder / "clone"
     with pytest.raises(RestorePointUnknown, match=f"there are: {name}"):
         live.clone(to, at=name[:-1])
@@ -59,7 +59,7 @@ def test_wal_that_is_missing_in_between_is_named_by_the_last_that_was_there(live
     live.arm()
     for number in range(3):
         live.write(f"INSERT INTO public.orders VALUES ({10_000 + number}, 'later')")
-        live.write("SELECT pg_switch_wal()")
+        live.switch()
     name = live.arm()
     files = sorted(live.archived())
     [in_between] = [file for file in files if not file.endswith(".backup")][-3:-2]

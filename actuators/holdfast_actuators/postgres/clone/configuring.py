@@ -10,6 +10,8 @@ from ..restore_point import RestorePoint
 
 HBA = "local all all trust\n"
 """Whoever may enter its folder, which only its owner may."""
+PREPARED_TRANSACTIONS_MAX = 1000
+"""Room for those of the live server that are open at the point: recovery ends where there is less. A kilobyte each."""
 
 
 def settings(point: RestorePoint, folder: Path, restore_command: str, more: Mapping[str, str]) -> dict[str, str]:
@@ -23,6 +25,7 @@ def settings(point: RestorePoint, folder: Path, restore_command: str, more: Mapp
         "unix_socket_permissions": "0700",
         "archive_mode": "off",
         "hot_standby": "off",
+        "max_prepared_transactions": str(PREPARED_TRANSACTIONS_MAX),
         "max_logical_replication_workers": "0",
         "cluster_name": "holdfast_clone",
         "restore_command": restore_command,

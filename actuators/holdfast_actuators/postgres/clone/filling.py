@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from ..backup.programs import find_program, run
+from ..backup.programs import run
 from .configuring import HBA, as_text, settings
 from .request import CloneRequest
 
@@ -21,25 +21,14 @@ def fill(request: CloneRequest) -> None:
         run(request.restore, user=request.user)
     for name in OF_THE_LIVE_ONE:
         (folder / name).unlink(missing_ok=True)
-    more = _limits(request) | dict(request.more)
-    (folder / "postgresql.conf").write_text(as_text(settings(request.point, folder, request.restore_command, more)))
+    (folder / "postgresql.conf").write_text(
+        as_text(settings(request.point, folder, request.restore_command, request.more))
+    )
     (folder / "postgresql.auto.conf").write_text("")
     (folder / "pg_hba.conf").write_text(HBA)
     (folder / "pg_ident.conf").write_text("")
     (folder / "recovery.signal").touch()
     _give(request)
-
-
-def _limits(request: CloneRequest) -> dict[str, str]:
-    """Recovery ends where more transactions were prepared than it has room for: as many as the live server had."""
-    tool = find_program("pg_controldata", request.major, request.bindir)
-    if tool is None:
-        return {}
-    for line in run([tool, request.folder]).splitlines():
-        name, _, value = line.partition(":")
-        if name == "max_prepared_xacts setting":
-            return {"max_prepared_transactions": value.strip()}
-    return {}
 
 
 def _give(request: CloneRequest) -> None:
