@@ -42,6 +42,8 @@ bench: venv
 	$(BIN)/python -m benchmarks.recovery
 	$(BIN)/python -m benchmarks.capture
 	$(BIN)/python -m benchmarks.undo
+	$(BIN)/python -m benchmarks.undo_memory
+	$(BIN)/python -m benchmarks.fence
 	$(BIN)/python -m benchmarks.ledger_size
 	$(BIN)/python -m benchmarks.soak --seconds 60
 

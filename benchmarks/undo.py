@@ -48,7 +48,7 @@ def one_by_one(migration: psycopg.Connection, rows: int) -> None:
         migration.execute("UPDATE public.accounts SET cents = -cents WHERE id = %s", [number])
 
 
-def armed_database(server: EmbeddedPostgres, rows: int, *, arm: bool = True) -> str:
+def armed_database(server: EmbeddedPostgres, rows: int, *, arm: bool = True, sessions: int = 1) -> str:
     """A new database with the table."""
     name = f"round{next(DATABASES)}"
     with psycopg.connect(server.dsn(), autocommit=True) as db:
@@ -58,7 +58,7 @@ def armed_database(server: EmbeddedPostgres, rows: int, *, arm: bool = True) -> 
         db.execute(TABLE.format(rows=rows))
         db.execute("VACUUM ANALYZE public.accounts")
         if arm:
-            settings = MigrationSettings(target="app", tables=("public.accounts",), role=ROLE, sessions=1)
+            settings = MigrationSettings(target="app", tables=("public.accounts",), role=ROLE, sessions=sessions)
             Arming.of(name, MIGRATION, settings).arm(db)
         db.execute("CHECKPOINT")
     return dsn
