@@ -13,6 +13,7 @@ from holdfast_actuators.postgres import journal
 from holdfast_actuators.postgres.arming import Arming
 from holdfast_actuators.postgres.connecting import Connection, connect
 from holdfast_actuators.postgres.disarming import disarm
+from holdfast_actuators.postgres.undo.gaps import wholly_logged
 from holdfast_schemas.errors import ArmRefused, RecoveryMoved, TableMissing, TableProtected
 from holdfast_schemas.settings import MigrationSettings
 from tests.waiting import wait_for
@@ -91,6 +92,18 @@ def test_what_writes_the_role_shows_and_what_the_application_writes_does_not(
         messages = [data for (data,) in db.execute(peek, [arming.names.name] * 2) if b"nonce" in data]
         assert len(messages) == 1
         assert b'"operation" : "UPDATE"' in messages[0]
+        disarm(db, "m")
+
+
+def test_the_log_holds_all_rows_of_what_is_published_and_of_no_leaf_that_left(target: str, arming: Arming) -> None:
+    with connect("app", target) as db:
+        arming.arm(db)
+        tables = {"public.orders", "public.lines", "public.events", "public.events_2026"}
+        assert wholly_logged(db, arming.names.name) == tables
+        db.execute("ALTER TABLE public.events DETACH PARTITION public.events_2026")
+        assert wholly_logged(db, arming.names.name) == tables - {"public.events_2026"}
+        db.execute("CREATE UNLOGGED TABLE public.bare PARTITION OF public.events DEFAULT")
+        assert wholly_logged(db, arming.names.name) == {"public.orders", "public.lines"}
         disarm(db, "m")
 
 

@@ -203,6 +203,18 @@ def test_untagged_writes_of_the_role_block_with_a_list(loop: Loop, migrator: str
         loop.roll_back()
 
 
+def test_an_untagged_statement_that_touched_no_row_does_not_block(loop: Loop, migrator: str) -> None:
+    loop.migration.execute("UPDATE orders SET cents = 1")
+    with psycopg.connect(migrator, autocommit=True) as untagged:
+        for statement in ("UPDATE lines SET note = 'x' WHERE false", "DELETE FROM orders WHERE id = -1"):
+            untagged.execute(statement)
+        with untagged.transaction(force_rollback=True):
+            untagged.execute("UPDATE lines SET note = 'whose?'")
+        untagged.execute("INSERT INTO lines (id, order_id) SELECT 1, 1 WHERE false")
+    assert loop.roll_back().conflicts == 0
+    assert loop.rows() == loop.before
+
+
 def test_twice_is_once(loop: Loop) -> None:
     loop.migration.execute("UPDATE orders SET cents = 1")
     assert loop.roll_back() == loop.roll_back()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from holdfast_actuators.postgres.undo import sorting as module
 from holdfast_actuators.postgres.undo.decode import (
     Begin,
+    Commit,
     LogicalMessage,
     Message,
     Origin,
@@ -32,17 +33,17 @@ def relation(oid: int = KEYED, *names: str, identity: str = "f") -> Relation:
     return Relation(oid, "public", f"t{oid}", identity, columns)
 
 
-def report(nonce: str = "secret", table: str = "public.t1") -> LogicalMessage:
-    content = json.dumps({"nonce": nonce, "table": table, "operation": "UPDATE"})
+def report(nonce: str = "secret", table: str = "public.t1", operation: str = "UPDATE") -> LogicalMessage:
+    content = json.dumps({"nonce": nonce, "table": table, "operation": operation})
     return LogicalMessage(True, "holdfast", content.encode())
 
 
 def sort(*messages: Message, own: bool = True) -> tuple[Sorting, list[Any]]:
     """The rows that come of one transaction's messages, of the migration by default."""
-    sorting = Sorting(["hf_1", "hf_2"], "secret", {KEYED: ("id",)})
+    sorting = Sorting(["hf_1", "hf_2"], "secret", {KEYED: ("id",)}, {"public.t1", "public.t2"})
     started: list[Message] = [Begin(1, AT, 7), *([Origin("hf_2")] if own else [])]
     described = [relation(KEYED), relation(KEYLESS)]
-    return sorting, [row for message in [*started, *described, *messages] for row in sorting.feed(message)]
+    return sorting, [row for message in [*started, *described, *messages, Commit(9)] for row in sorting.feed(message)]
 
 
 def chunks(*messages: Message) -> list[int]:
@@ -166,7 +167,7 @@ def test_what_no_row_undo_takes_back() -> None:
     assert hazards(*without) == [
         (1, "no_old_row", 7, AT, "public.t1", "replica identity d: the old row is not in the log")
     ]
-    assert hazards(report(), report(), report(table="public.t2"), own=False) == [
+    assert hazards(Insert(KEYED, [b"1", b"a"]), report(), report(), report(table="public.t2"), own=False) == [
         (1, "untagged", 7, AT, "public.t1", "UPDATE by the role, without holdfast.join"),
         (2, "untagged", 7, AT, "public.t2", "UPDATE by the role, without holdfast.join"),
     ]
@@ -191,6 +192,31 @@ def test_what_others_write_is_no_hazard(message: Message) -> None:
     assert hazards(message, own=False) == []
 
 
+@pytest.mark.parametrize(
+    ("messages", "tables"),
+    [
+        ([report()], []),
+        ([report(), report(table="public.t2")], []),
+        ([report(), Insert(KEYED, [b"1", b"a"])], ["public.t1"]),  # wherever the report stands
+        ([Insert(KEYLESS, [b"1", b"a"]), report()], ["public.t1"]),  # a partition's row: which statement's is not known
+        ([report(operation="TRUNCATE")], ["public.t1"]),
+        ([report(table="public.detached")], ["public.detached"]),  # the log does not hold its rows
+    ],
+)
+def test_a_statement_that_touched_no_row_is_no_hazard_where_the_log_would_show_it(
+    messages: list[Message], tables: list[str]
+) -> None:
+    assert [row[4] for row in hazards(*messages, own=False)] == tables
+
+
+def test_rows_of_one_transaction_say_nothing_of_the_next() -> None:
+    sorting = Sorting(["hf_1"], "secret", {KEYED: ("id",)}, {"public.t1"})
+    first = [Begin(1, AT, 7), relation(), Insert(KEYED, [b"1", b"a"]), Commit(1)]
+    for message in [*first, Begin(2, AT, 8), report(), Commit(2)]:
+        list(sorting.feed(message))
+    assert list(sorting.hazard_rows()) == []
+
+
 def test_a_report_from_the_migration_s_own_transaction_is_none() -> None:
     assert hazards(report()) == []
 
@@ -205,10 +231,10 @@ def test_hazards_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_HAZARDS", 3)
     sorting, _ = sort(own=False)
     for xid in range(10, 20):
-        for message in (Begin(1, AT, xid), report(), report()):
+        for message in (Begin(1, AT, xid), Insert(KEYED, [b"1", b"a"]), report(), report(), Commit(1)):
             list(sorting.feed(message))
     assert [row[2] for row in sorting.hazard_rows()] == [10, 11, 12]
-    assert sorting.further_hazards >= 7
+    assert sorting.further_hazards == 7
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from ..disarming import saved_tables
 from ..keys import key_columns
 from ..tables import read_tables
 from .copying import COLUMNS, binary_copy
-from .gaps import gaps
+from .gaps import gaps, wholly_logged
 from .sorting import Sorting
 from .stream import peek
 
@@ -58,7 +58,7 @@ def capture(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
         journal.forget(db, migration_id, "change", "relation", "hazard", "conflict")
         names = [table.name for table in saved_tables(db, migration_id)]
         keys = key_columns(db, [table.table_oid for table in read_tables(db, names)])
-        sorting = Sorting(recovery.origins, recovery.nonce, keys)
+        sorting = Sorting(recovery.origins, recovery.nonce, keys, wholly_logged(db, recovery.publication))
         with closing(peek(target, dsn, recovery.slot, recovery.publication, recovery.fence_lsn)) as messages:
             _copy(db, migration_id, sorting, messages)
         _insert(db, "relation", ([migration_id, *row] for row in sorting.relation_rows()))

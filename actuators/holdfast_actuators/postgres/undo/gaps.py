@@ -9,12 +9,25 @@ from .. import journal
 from ..connecting import Connection
 
 PUBLICATION = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s"
+WHOLLY_LOGGED = """
+    SELECT unnest(array_agg(format('%%I.%%I', n.nspname, c.relname))) FROM pg_publication b
+    JOIN pg_publication_rel r ON r.prpubid = b.oid
+    CROSS JOIN LATERAL (SELECT r.prrelid AS oid UNION SELECT relid FROM pg_partition_tree(r.prrelid)) t
+    JOIN pg_class c ON c.oid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE b.pubname = %s GROUP BY r.prrelid HAVING bool_and(c.relpersistence = 'p' AND c.relkind IN ('r', 'p'))
+"""
 NAMED = sql.SQL("""
     SELECT p.table_name, c.oid IS NOT NULL, EXISTS (
         SELECT FROM pg_publication_rel r JOIN pg_publication b ON b.oid = r.prpubid
         WHERE b.pubname = %s AND r.prrelid = p.table_oid)
     FROM {} p LEFT JOIN pg_class c ON c.oid = p.table_oid WHERE p.migration_id = %s AND p.named ORDER BY p.table_name
 """).format(journal.table("protected"))
+
+
+def wholly_logged(db: Connection, publication: str) -> frozenset[str]:
+    """Tables, roots and leaves, of which the slot shows every row that is written: a statement of which it shows none wrote
+    none. One that was detached since, or renamed, is not among them."""
+    return frozenset(name for (name,) in db.execute(WHOLLY_LOGGED, [publication]))
 
 
 def gaps(db: Connection, recovery: journal.Recovery) -> list[str]:

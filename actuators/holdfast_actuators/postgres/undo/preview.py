@@ -14,7 +14,7 @@ from ..disarming import saved_tables
 from ..fence import bystanders
 from ..keys import key_columns
 from ..tables import read_tables
-from .gaps import gaps
+from .gaps import gaps, wholly_logged
 from .sorting import Hazard, Sorting
 from .stream import peek
 
@@ -58,7 +58,7 @@ def preview(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
         raise UndoRefused(migration_id, missing)
     names = [table.name for table in saved_tables(db, migration_id)]
     keys = key_columns(db, [table.table_oid for table in read_tables(db, names)])
-    sorting = Sorting(recovery.origins, recovery.nonce, keys)
+    sorting = Sorting(recovery.origins, recovery.nonce, keys, wholly_logged(db, recovery.publication))
     row = db.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert row is not None
     db.execute("SELECT pg_logical_emit_message(false, 'holdfast', '')")  # so that there is a position after it

@@ -5,7 +5,7 @@ statement in the log itself: such a report without the origin is a write that no
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from holdfast_schemas.errors import MalformedMessage
 
-from .decode import Begin, LogicalMessage, Message, Origin, Relation, Truncate, decode
+from .decode import Begin, Commit, LogicalMessage, Message, Origin, Relation, Truncate, decode
 from .row_messages import ROW_KINDS, Delete, Insert, RowMessage, Update, decode_row
 
 MESSAGE_PREFIX = "holdfast"
@@ -59,9 +59,16 @@ class Sorting:
 
     A chunk is one version of one table and one operation, and no key stands in it twice: the undo takes it back at once.
     A table without a key is taken back row by row, so that its rows may come twice.
+    ``logged``: tables whose rows all show. A statement that was reported of one, in a transaction that wrote none, wrote none.
     """
 
-    def __init__(self, origins: Sequence[str], nonce: str, keys: Mapping[int, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        origins: Sequence[str],
+        nonce: str,
+        keys: Mapping[int, tuple[str, ...]],
+        logged: Collection[str] = frozenset(),
+    ) -> None:
         self.rows = 0
         self.chunk = 0
         self.foreign_rows = 0
@@ -71,6 +78,9 @@ class Sorting:
         self._origins = frozenset(origins)
         self._nonce = nonce
         self._keys = keys
+        self._logged = frozenset(logged)
+        self._reports: dict[tuple[str, str], None] = {}
+        self._foreign_rows_before = 0
         self._versions: list[_Version] = []
         self._newest: dict[int, _Version] = {}
         self._used: set[int] = set()
@@ -98,6 +108,9 @@ class Sorting:
                 self.foreign_rows += 1
             case Begin():
                 self._begin, self._own = message, False
+                self._foreign_rows_before = self.foreign_rows
+            case Commit():
+                self._judge_reports()
             case Origin(name):
                 self._own = name in self._origins
             case Relation():
@@ -205,9 +218,15 @@ class Sorting:
         except (ValueError, RecursionError):
             return  # whoever may emit messages may write any
         if isinstance(report, dict) and report.get("nonce") == self._nonce:
-            self._hazard(
-                "untagged", str(report.get("table")), f"{report.get('operation')} by the role, without holdfast.join"
-            )
+            self._reports[str(report.get("table")), str(report.get("operation"))] = None
+
+    def _judge_reports(self) -> None:
+        """At the commit, when all rows of the transaction were seen: which of its untagged statements may have written."""
+        wrote = self.foreign_rows > self._foreign_rows_before
+        for table, operation in self._reports:
+            if wrote or operation == "TRUNCATE" or table not in self._logged:
+                self._hazard("untagged", table, f"{operation} by the role, without holdfast.join")
+        self._reports.clear()
 
     def _hazard(self, kind: str, table: str, detail: str) -> None:
         assert self._begin is not None
