@@ -20,6 +20,12 @@ VERSION_VARIABLE = "HOLDFAST_TEST_POSTGRES"
 """The major version of the session's PostgreSQL; the newest without it."""
 
 
+def limits(version: int) -> dict[str, str]:
+    """Slots and origins are the server's: enough for all tests that run at once."""
+    found = {"max_replication_slots": "100", "max_wal_senders": "50"}
+    return found | ({"max_active_replication_origins": "100"} if version >= 18 else {})
+
+
 class SharedServers:
     """The owner's side. Thread-safe; servers start at their first request."""
 
@@ -46,7 +52,8 @@ class SharedServers:
         """The DSN of the session's PostgreSQL, its database ``postgres``."""
         with self._lock:
             if self._postgres is None:
-                self._postgres = EmbeddedPostgres(fsync=False, version=int(os.environ.get(VERSION_VARIABLE, NEWEST)))
+                version = int(os.environ.get(VERSION_VARIABLE, NEWEST))
+                self._postgres = EmbeddedPostgres(fsync=False, version=version, settings=limits(version))
                 self._postgres.start()
             return self._postgres.dsn()
 

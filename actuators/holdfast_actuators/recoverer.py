@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import psycopg
 
 from holdfast_schemas.errors import (
+    GrantsMissing,
     HoldfastError,
     RecoveryTaken,
     SlotInUse,
@@ -137,6 +138,9 @@ class Recoverer:
                         self._ledger.armed(migration_id, run_id)
                         self._ledger.recovery_seen(migration_id, "armed", migration.protect)
                         log.info("%s is armed", migration_id, extra={"migration_id": migration_id, "run_id": run_id})
+            except psycopg.errors.InsufficientPrivilege as error:
+                refusal = GrantsMissing(migration.target, " ".join(str(error).split()))
+                self._ledger.arm_refused(migration_id, run_id, str(refusal))
             except (psycopg.Error, TargetUnreachable) as error:
                 log.warning("%s is not armed yet: %s", migration_id, error)
                 self._targets.pop(migration.target, None)

@@ -172,8 +172,16 @@ class BackupSettings(Section):
 class TargetSettings(Section):
     """A target database: events name it, only the actuator's settings know where it is."""
 
-    dsn: SecretStr
+    dsn: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
+    """A libpq connection string; it must be there."""
     backup: BackupSettings | None = None
+
+    @field_validator("dsn")
+    @classmethod
+    def _says_where(cls, dsn: SecretStr) -> SecretStr:
+        if dsn.get_secret_value().strip():
+            return dsn
+        raise ValueError("allowed is a libpq connection string: postgresql://holdfast_actuator@db/app")
 
 
 class MigrationSettings(Section):

@@ -14,7 +14,7 @@ MIGRATION = MigrationSettings(target="app", tables=("public.t",), role="migrator
 SERVER = Server(
     version=180_004, in_recovery=False, wal_level="logical", slots_max=10, slots=1, senders_max=10, senders=0, origins_max=10,
     origins=0, archives=True, archive_fails=False, slot_keep_megabytes=10_000, slot_idle_seconds=0, prepared=None,
-    open_writers=None, role_is_superuser=False, role_is_there=True, role_sessions_elsewhere=0,
+    open_writers=None, role_is_superuser=False, role_is_there=True, role_sessions_elsewhere=0, behind_pooler=False,
 )  # fmt: skip
 TABLE = TableFacts(
     table_oid=1, name="public.t", kind="r", persistence="p", rows=1_000, bytes=1_000_000, forces_row_security=False,
@@ -23,14 +23,14 @@ TABLE = TableFacts(
 FACTS = Facts(MIGRATION, "app", "actuator", SERVER, (TABLE,))
 
 OF_THE_SERVER = [
-    ({"version": 110_000}, "block", "version", "PostgreSQL 11", "14 or newer"),
+    ({"behind_pooler": True}, "block", "pooler", "a pooler", "the server itself"),
     ({"in_recovery": True}, "block", "standby", "standby", "primary"),
     ({"wal_level": "replica"}, "block", "wal-level", "wal_level is replica", "SET wal_level = logical"),
-    ({"slots": 10}, "block", "no-free-max_replication_slots", "10 of 10 replication slots", "max_replication_slots = 13"),
+    ({"slots": 10}, "block", "no-free-max_replication_slots", "10 of 10 replication slots are taken, and 1 more", "max_replication_slots = 13"),
     ({"senders": 10}, "block", "no-free-max_wal_senders", "10 of 10 WAL senders", "max_wal_senders = 13"),
     (
-        {"origins": 7}, "block", "no-free-max_active_replication_origins", "7 of 10 replication origins are in use, and 4",
-        "max_active_replication_origins = 13",
+        {"origins": 7}, "block", "no-free-max_active_replication_origins", "7 of 10 replication origins are taken, and 4 more",
+        "max_active_replication_origins = 13, and restart the server; or lower sessions",
     ),
     ({"origins": 7, "version": 160_000}, "block", "no-free-max_replication_slots", "origins", "max_replication_slots"),
     ({"slot_idle_seconds": 60}, "block", "slot-idle-timeout", "60 s", "= 0"),

@@ -51,3 +51,5 @@ def connect(target: TargetName, dsn: str, **more: str) -> Connection:
         return psycopg.connect(canonical_dsn(dsn, **IN_TRANSACTION, **more), autocommit=True)
     except psycopg.OperationalError as error:
         raise TargetUnreachable(target, " ".join(str(error).split())) from None
+    except psycopg.ProgrammingError:  # its words quote the dsn, perhaps a password
+        raise TargetUnreachable(target, "its dsn is no libpq connection string") from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from holdfast_schemas.errors import MigrationNotConfigured, TargetUnknown
+from holdfast_schemas.errors import GrantsMissing, MigrationNotConfigured, TargetUnknown
 from holdfast_schemas.settings import MigrationSettings, Settings
 
 from .choices import Json
@@ -169,12 +169,17 @@ def configured(which: str) -> tuple[Settings, MigrationSettings]:
 
 @contextmanager
 def connected(settings: Settings, migration: MigrationSettings) -> "Iterator[tuple[Connection, str]]":
-    """A session on the migration's target, and the DSN. Raises TargetUnreachable."""
+    """A session on the migration's target, and the DSN. Raises TargetUnreachable, GrantsMissing."""
+    from psycopg.errors import InsufficientPrivilege
+
     from holdfast_actuators.postgres.connecting import connect
 
     dsn = settings.targets[migration.target].dsn.get_secret_value()
     with connect(migration.target, dsn) as db:
-        yield db, dsn
+        try:
+            yield db, dsn
+        except InsufficientPrivilege as error:
+            raise GrantsMissing(migration.target, " ".join(str(error).split())) from None
 
 
 def _lines(which: str, found: "Preview") -> list[str]:

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from .tree import HoldfastError, NotFound, Refused, Unreachable, Unusable
 
+SHOWN = 5
+"""So many findings are in the sentence; the rest is counted."""
+
 
 @dataclass
 class TargetUnreachable(Unreachable):
@@ -206,4 +209,7 @@ class PreflightBlocked(Refused):
     findings: list[str]
 
     def __str__(self) -> str:
-        return f"{self.migration_id} cannot be armed: {'; '.join(self.findings)}"
+        named, more = self.findings[:SHOWN], len(self.findings) - SHOWN
+        if more > 0:
+            named = [*named, f"and {more} more: holdfast preflight {self.migration_id} names them"]
+        return f"{self.migration_id} cannot be armed: {'; '.join(' '.join(one.split()) for one in named)}"

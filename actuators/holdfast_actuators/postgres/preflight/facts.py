@@ -22,7 +22,7 @@ SERVER = """
         current_setting('max_wal_senders')::int AS senders_max, (SELECT count(*)::int FROM pg_stat_replication) AS senders,
         coalesce(current_setting('max_active_replication_origins', true), current_setting('max_replication_slots'))::int
             AS origins_max,
-        (SELECT count(*)::int FROM pg_replication_origin_status) AS origins,
+        (SELECT count(*)::int FROM pg_replication_origin) AS origins,
         current_setting('archive_mode') <> 'off' AS archives,
         (SELECT failed_count > 0 AND last_failed_time > coalesce(last_archived_time, '-infinity') FROM pg_stat_archiver)
             AS archive_fails,
@@ -35,7 +35,8 @@ SERVER = """
         (SELECT rolsuper FROM pg_roles WHERE rolname = %(role)s) AS role_is_superuser,
         (SELECT rolbypassrls FROM pg_roles WHERE rolname = %(role)s) IS NOT NULL AS role_is_there,
         (SELECT count(*)::int FROM pg_stat_activity WHERE usename = %(role)s AND datname <> current_database())
-            AS role_sessions_elsewhere
+            AS role_sessions_elsewhere,
+        pg_backend_pid() <> %(pid)s AS behind_pooler
 """
 TABLES = """
     SELECT c.oid::bigint AS table_oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
@@ -54,7 +55,11 @@ TABLES = """
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Limits and how many of each are in use; ``slot_keep_megabytes`` is -1 where there is no limit."""
+    """Limits and how many of each are in use; ``slot_keep_megabytes`` is -1 where there is no limit.
+
+    ``origins`` are all that exist: each of another armed migration's may be in use when ours are. Which are now, only a
+    superuser sees.
+    """
 
     version: int
     in_recovery: bool
@@ -74,6 +79,7 @@ class Server:
     role_is_superuser: bool | None
     role_is_there: bool
     role_sessions_elsewhere: int
+    behind_pooler: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def read_facts(db: Connection, migration: MigrationSettings) -> tuple[Server, tu
     oids = [table.table_oid for table in read_tables(db, migration.tables)]
     keys = key_columns(db, oids)
     with db.cursor(row_factory=class_row(Server)) as cursor:
-        server = cursor.execute(SERVER, {"role": migration.role}).fetchone()
+        server = cursor.execute(SERVER, {"role": migration.role, "pid": db.info.backend_pid}).fetchone()
     assert server is not None
     with db.cursor(row_factory=class_row(TableFacts)) as tables:
         found = tables.execute(TABLES, {"oids": oids}).fetchall()

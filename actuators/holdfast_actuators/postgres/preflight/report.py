@@ -18,7 +18,7 @@ from ..point_in_time import PointInTime
 from .facts import Facts, read_facts
 from .findings import Finding
 from .point_in_time_check import point_in_time_findings
-from .server_checks import CHECKS
+from .server_checks import CHECKS, too_old
 from .statements import Judged, judge_plan
 from .table_checks import TableVerdict, judge_table
 
@@ -58,6 +58,10 @@ def preflight(
     point_in_time: PointInTime | None = None,
 ) -> Preflight:
     """Ask everything; changes nothing. Raises TableMissing, PlanUnreadable."""
+    if (old := too_old(db.info.server_version)) is not None:
+        return Preflight(
+            migration_id, None, (old,), (), (), migration.protect, judge_major([], 0, migration.major_bytes)
+        )
     server, tables = read_facts(db, migration)
     found = journal.read(db, migration_id)
     has_journal = laid_out(db)

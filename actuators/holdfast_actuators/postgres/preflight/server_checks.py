@@ -9,11 +9,19 @@ VERSION_MIN = 140_000
 Check = Callable[[Facts], Iterator[Finding]]
 
 
-def version(facts: Facts) -> Iterator[Finding]:
-    """From 14 on a slot passes on messages: an untagged write shows in the log by one."""
-    if facts.server.version < VERSION_MIN:
+def too_old(server_version: int) -> Finding | None:
+    """Asked before all else: what the others ask, an old server does not know. From 14 on a slot passes on messages, and an
+    untagged write shows in the log by one."""
+    if server_version >= VERSION_MIN:
+        return None
+    return Finding("block", "version", f"the server is PostgreSQL {server_version // 10_000}", "upgrade to 14 or newer")
+
+
+def pooler(facts: Facts) -> Iterator[Finding]:
+    """A pooler gives out process ids of its own; a slot is read, and a session fenced, on the server itself."""
+    if facts.server.behind_pooler:
         yield Finding(
-            "block", "version", f"the server is PostgreSQL {facts.server.version // 10_000}", "upgrade to 14 or newer"
+            "block", "pooler", "between us and the server is a pooler", "let the target's dsn name the server itself"
         )
 
 
@@ -42,6 +50,7 @@ def limits(facts: Facts) -> Iterator[Finding]:
     server, sessions = facts.server, facts.migration.sessions
     if facts.armed:
         return
+    fewer = "; or lower sessions under [migrations.ID]"
     for what, used, most, needed, setting in (
         ("replication slots", server.slots, server.slots_max, 1, "max_replication_slots"),
         ("WAL senders", server.senders, server.senders_max, 1, "max_wal_senders"),
@@ -50,10 +59,11 @@ def limits(facts: Facts) -> Iterator[Finding]:
             "max_active_replication_origins" if server.version >= 180_000 else "max_replication_slots",
         ),
     ):  # fmt: skip
+        are = "is" if needed == 1 else "are"
         if used + needed > most:
             yield Finding(
-                "block", f"no-free-{setting}", f"{used} of {most} {what} are in use, and {needed} are needed",
-                f"ALTER SYSTEM SET {setting} = {used + needed + 2}, and restart the server",
+                "block", f"no-free-{setting}", f"{used} of {most} {what} are taken, and {needed} more {are} needed",
+                f"ALTER SYSTEM SET {setting} = {used + needed + 2}, and restart the server{fewer if needed > 1 else ''}",
             )  # fmt: skip
 
 
@@ -135,4 +145,4 @@ def grants(facts: Facts) -> Iterator[Finding]:
         yield Finding("block", "grant", f"role {facts.user} lacks a grant", statement)
 
 
-CHECKS: tuple[Check, ...] = (version, standby, wal_level, limits, slot_limits, transactions, archive, role, grants)
+CHECKS: tuple[Check, ...] = (pooler, standby, wal_level, limits, slot_limits, transactions, archive, role, grants)
