@@ -16,6 +16,8 @@ from holdfast_actuators.postgres.disarming import disarm
 from holdfast_schemas.settings import BackupSettings, Settings
 from tests.actuators.conftest import MIGRATION, Bench
 from tests.actuators.conftest import bench as bench
+from tests.recovery.test_grants import Roles
+from tests.recovery.test_grants import roles as roles
 from tests.recovery.test_log_rollback import NAMES, TABLES
 from tests.recovery.test_recoverer import Running
 from tests.waiting import wait_for
@@ -215,3 +217,25 @@ def test_it_waits_while_nobody_looked_what_is_at_stake(bench: Bench) -> None:
     bench.ledger.expect_recoveries({MIGRATION: "auto"})
     result, reason = answer(bench, str(uuid.uuid4()))
     assert (result, reason.endswith("its plan and its tables were not looked at yet")) == ("waiting", True)
+
+
+@pytest.mark.long
+def test_no_superuser_is_needed_from_the_gate_to_the_undo_and_the_disarming(bench: Bench, roles: Roles) -> None:
+    roles.given()
+    actuator = str(conninfo_to_dict(roles.actuator)["user"])
+    bench.execute(f"GRANT ALL ON SCHEMA holdfast TO {actuator}")  # here the ledger's schema is the target's too
+    run_id = str(uuid.uuid4())
+    with Running(bench, settings_of(roles.actuator, roles.migrator, roles.environment)):
+        wait_for(lambda: state(bench) == [("new", None)], 20, "the recovery to be seen")
+        wait_for(lambda: answer(bench, run_id)[0] == "granted", 30, "the grant", 0.3)
+        with psycopg.connect(roles.migrator, autocommit=True) as db:
+            db.execute("SELECT holdfast.join(%s)", [MIGRATION])
+            db.execute("UPDATE public.orders SET cents = 7")
+        bench.execute("UPDATE worker SET left_outcome = 'completed'")  # asking again joined others
+        rollback = bench.ask("rollback", bench.desired().epoch)
+        wait_for(lambda: bench.outcomes(rollback.request_id)[-1] == "effective", 30, "the rollback")
+        bench.age("run", "finished_at", 100_000)
+        bench.ledger.deadlines()
+        wait_for(lambda: state(bench) == [("disarmed", None)], 30, "it to be disarmed")
+    with psycopg.connect(roles.target) as db:
+        assert db.execute("SELECT DISTINCT cents FROM public.orders").fetchall() == [(0,)]
