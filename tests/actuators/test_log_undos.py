@@ -43,6 +43,8 @@ def test_no_worker_that_can_undo_but_armed_goes_to_the_log(bench: Bench) -> None
     assert bench.outcomes(undo.cause_id) == ["requested", "effective"]
     finished = [r for r in bench.sent if isinstance(r, RunFinished)]
     assert [(f.run_id, f.outcome) for f in finished] == [(run.run_id, "rolled_back")]
+    told = [state.recovery for state in bench.states() if state.recovery is not None]
+    assert [(one.state, one.rows_undone, one.steps_left) for one in told] == [("undone_with_conflicts", 900, 0)]
     said = bench.execute("SELECT reason FROM action WHERE cause_id = %s", undo.cause_id)
     assert said == [("900 rows undone from the log in 1.5 s, 2 conflicts",)]
     assert bench.ledger.take_log_undo("actuator-1", [MIGRATION]) is None

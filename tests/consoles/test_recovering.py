@@ -33,6 +33,11 @@ SHOWN: list[tuple[dict[str, Any], str, str]] = [
         " holds a lock",
     ),
     (
+        {"state": "undone", "rows_undone": 1_200},
+        "rolled back from the log",
+        "every row is taken back: 1,200 (as of 3 s ago)",
+    ),
+    (
         {"state": "armed", "refused": "public.orders was truncated"},
         "rollback from the log refused",
         "it cannot be taken back from the log: public.orders was truncated",
@@ -40,9 +45,9 @@ SHOWN: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
-def undone(workers: str, **progress: Any) -> Situation:
+def undone(workers: str, outcome: str | None = None, **progress: Any) -> Situation:
     """A migration whose workers are in that state, and that an actuator takes back."""
-    found = one("orders", "rollback", state=workers, workers_live=0)
+    found = one("orders", "rollback", state=workers, outcome=outcome, workers_live=0)
     assert found.desired is not None
     recovery = Recovering(**progress, reported_at=now() - timedelta(seconds=3))
     return Situation("orders", found.metrics, like(found.desired, recovery=recovery), found.guard)
@@ -61,9 +66,17 @@ def test_how_far_it_is_whatever_the_workers_last_said(
 
 
 def test_what_is_over_or_wanted_otherwise_is_not_recovered() -> None:
-    assert undone("finished", state="undone").recovery is None
+    assert undone("finished", state="undone", outcome="rolled_back").recovery is None
     other = undone("running", state="undone")
     assert other.desired is not None
     paused = Situation("orders", other.metrics, like(other.desired, desired="pause"), other.guard)
     assert paused.recovery is None
     assert paused.state() == "running, pause requested"
+
+
+def test_a_run_that_completed_is_taken_back_in_its_watch_window() -> None:
+    found = undone("finished", outcome="completed", state="undoing", rows_undone=10, steps=2, steps_left=1)
+    assert found.over
+    assert found.state() == "rolling back from the log"
+    assert "recovery" in dict(lines(found))
+    assert told(found, [], [])[0].startswith("orders#7 is rolling back from the log.")

@@ -1,6 +1,7 @@
 """What an actuator reports of an undo from the log: done, and the run is over; or refused, and a person's to take on."""
 
 from holdfast_schemas.desired_state import Recovering
+from holdfast_schemas.states import RecoveryState
 
 from . import log_undos
 from .effects import dismiss, finish
@@ -18,6 +19,8 @@ def log_undo_goes_on(entry: Entry, undo: LogUndo, progress: Recovering) -> None:
 def log_undone(entry: Entry, undo: LogUndo, rows: int, conflicts: int, seconds: float) -> None:
     """An actuator took the run back from the log."""
     m = entry.lock(undo.migration_id)
+    state: RecoveryState = "undone_with_conflicts" if conflicts else "undone"
+    log_undo_goes_on(entry, undo, Recovering(state=state, rows_undone=rows, steps_left=0, reported_at=entry.now))
     own, rollback = log_undos.end(entry, undo)
     said = f"{rows:,} rows undone from the log in {seconds:.1f} s, {conflicts:,} conflicts"
     for action in (own, rollback):

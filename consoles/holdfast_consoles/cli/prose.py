@@ -70,7 +70,7 @@ def sentences(
 def _stands(one: Situation) -> str:
     """What it does, and who wants it so."""
     wanted = one.desired
-    if one.over and one.figures is not None:
+    if one.over and one.figures is not None and one.recovery is None:
         closed = "; the run is closed" if wanted is None and not one.observed_only else ""
         observed = f" {OBSERVED}: what triggers decided was noted, and not done." if one.observed_only else ""
         return f"{one.name} {ENDED.get(one.figures.outcome or '', 'has finished')}{closed}.{observed}"

@@ -16,6 +16,14 @@ DOES: Mapping[RecoveryState, str] = {
     "undone": "every row is taken back",
     "undone_with_conflicts": "every row is taken back that nobody wrote to since",
 }
+DONE: tuple[RecoveryState, ...] = ("undone", "undone_with_conflicts")
+
+
+def word(recovery: Recovering) -> str:
+    """The migration's state while it is so."""
+    if recovery.refused:
+        return "rollback from the log refused"
+    return "rolled back from the log" if recovery.state in DONE else "rolling back from the log"
 
 
 def how_far(recovery: Recovering) -> str:
@@ -23,7 +31,9 @@ def how_far(recovery: Recovering) -> str:
     if recovery.refused:
         return f"it cannot be taken back from the log: {recovery.refused}"
     text = DOES.get(recovery.state, recovery.state)
-    if recovery.steps is not None:
+    if recovery.state in DONE:
+        text += f": {recovery.rows_undone:,}"
+    elif recovery.steps is not None:
         text += f": {recovery.rows_undone:,} so far, {recovery.steps_left or 0:,} of {recovery.steps:,} steps left"
     text += f" (as of {ago(recovery.reported_at)})"
     return f"{text}; it waits, and is tried again: {recovery.waits}" if recovery.waits else text

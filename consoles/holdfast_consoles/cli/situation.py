@@ -13,6 +13,7 @@ from holdfast_schemas.transport.security import KafkaSettings
 
 from .guard import BEATS_READ, Guard, partitions
 from .newest import Newest
+from .recovering import word
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,17 @@ class Situation:
 
     @property
     def recovery(self) -> Recovering | None:
-        """How far the actuator is that takes the run back from the log; None when none does."""
+        """How far the actuator is that takes the run back from the log, also after its end; None when none does."""
         wanted = self.desired
-        return None if wanted is None or wanted.desired != "rollback" or self.over else wanted.recovery
+        if wanted is None or wanted.desired != "rollback":
+            return None
+        ended_so = self.over and self.figures is not None and self.figures.outcome == "rolled_back"
+        return None if ended_so else wanted.recovery
 
     def state(self) -> str:
         """The state in a word or two: what workers report, and what the ledger wants where that differs."""
         if self.recovery is not None:
-            return "rollback from the log refused" if self.recovery.refused else "rolling back from the log"
+            return word(self.recovery)
         if self.figures is None:
             starts = self.desired is None or self.desired.desired in ("none", "run")
             return (
