@@ -6,12 +6,13 @@ import struct
 import threading
 from collections.abc import Iterator
 
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 AUTHENTICATED = b"R" + struct.pack(">ii", 8, 0)
 OWN_PID = b"K" + struct.pack(">iii", 12, 424_242, 1)
 IDLE = b"Z" + struct.pack(">ic", 5, b"I")
-SETTINGS = {"server_version": "18.0", "client_encoding": "UTF8", "integer_datetimes": "on"}
+SETTINGS = {"client_encoding": "UTF8", "integer_datetimes": "on"}
 PROTOCOL_3 = 196_608
 
 
@@ -36,6 +37,8 @@ class Pooler:
     def __init__(self, dsn: str, *, whole_sessions: bool) -> None:
         self._parameters = conninfo_to_dict(dsn)
         self._whole_sessions = whole_sessions
+        with psycopg.connect(dsn) as server:
+            self._settings = SETTINGS | {"server_version": str(server.info.parameter_status("server_version"))}
         self._servers: list[socket.socket] = []
         self._free: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -60,7 +63,7 @@ class Pooler:
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client:
             received(client, struct.unpack(">i", received(client, 4))[0] - 4)
-            words = [f"{name}\0{value}\0".encode() for name, value in SETTINGS.items()]
+            words = [f"{name}\0{value}\0".encode() for name, value in self._settings.items()]
             told = b"".join(b"S" + struct.pack(">i", len(word) + 4) + word for word in words)
             client.sendall(AUTHENTICATED + told + OWN_PID + IDLE)
             server: socket.socket | None = None
