@@ -13,10 +13,11 @@ import psycopg
 import pytest
 
 from holdfast_actuators.postgres.connecting import connect
-from holdfast_actuators.postgres.preflight.report import preflight
+from holdfast_actuators.postgres.preflight.report import preflight, refuse_what_blocks
 from holdfast_consoles.cli.main import main
 from holdfast_consoles.embedded.postgres import EmbeddedPostgres
 from holdfast_consoles.embedded.postgres_binaries import programs
+from holdfast_schemas.errors import PreflightBlocked
 from holdfast_schemas.settings import MigrationSettings
 from tests.recovery.pooler import Pooler
 from tests.recovery.test_commands import configured as configured
@@ -79,6 +80,10 @@ def test_without_a_superuser_each_missing_grant_is_named_and_the_printed_ones_ar
         lacks = preflight(db, "m", roles.migration, None).blocks
         assert len(lacks) == COUNT
         assert {one.code for one in lacks} == {"grant"}
+        with pytest.raises(
+            PreflightBlocked, match=rf"lacks {COUNT} grants \(an administrator runs what holdfast arm m"
+        ):
+            refuse_what_blocks(db, "m", roles.migration, None)
         roles.given()
         assert preflight(db, "m", roles.migration, None).blocks == []
 

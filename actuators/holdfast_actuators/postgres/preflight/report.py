@@ -96,7 +96,17 @@ def refuse_what_blocks(
     plan = migration.plan.read_text() if migration.plan is not None and migration.plan.exists() else None
     found = preflight(db, migration_id, migration, plan, point_in_time)
     if found.blocks and found.state != "armed":
-        raise PreflightBlocked(migration_id, [f"{one.message} ({one.cure})" for one in found.blocks])
+        raise PreflightBlocked(migration_id, _in_words(found, db.info.user))
+
+
+def _in_words(found: Preflight, role_name: str) -> list[str]:
+    """Each with its cure; many grants have one: what an administrator runs for all of them."""
+    grants = [one for one in found.blocks if one.code == "grant"]
+    if len(grants) < 2:
+        return [f"{one.message} ({one.cure})" for one in found.blocks]
+    printed = f"an administrator runs what holdfast arm {found.migration_id} --print-grants prints"
+    others = [f"{one.message} ({one.cure})" for one in found.blocks if one.code != "grant"]
+    return [*others, f"role {role_name} lacks {len(grants)} grants ({printed})"]
 
 
 def at_stake(statements: Sequence[Judged], table_bytes: int, migration: MigrationSettings) -> Major:
