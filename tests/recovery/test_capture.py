@@ -199,6 +199,20 @@ def test_a_migration_that_wrote_nothing(armed: Armed) -> None:
         ("ALTER PUBLICATION {publication} DROP TABLE events", "public.events was taken out of publication"),
         ("ALTER PUBLICATION {publication} SET (publish = 'insert')", "publication hf_.* was altered since"),
         ("DROP TABLE events", "public.events was dropped since"),
+        (
+            "DROP PUBLICATION {publication}; INSERT INTO events VALUES (1);"
+            " CREATE PUBLICATION {publication} FOR TABLE orders, events",
+            "publication hf_.* was altered, or dropped and made again, since",
+        ),
+        (
+            "ALTER PUBLICATION {publication} DROP TABLE events; ALTER PUBLICATION {publication} ADD TABLE events",
+            "publication hf_.* was altered, or dropped and made again, since",
+        ),
+        (
+            "ALTER PUBLICATION {publication} SET (publish = 'insert');"
+            " ALTER PUBLICATION {publication} SET (publish = 'insert, update, delete, truncate')",
+            "publication hf_.* was altered, or dropped and made again, since",
+        ),
     ],
 )
 def test_where_the_log_cannot_hold_all_of_it(armed: Armed, statement: str, says: str) -> None:

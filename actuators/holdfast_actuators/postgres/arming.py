@@ -160,6 +160,7 @@ class Arming:
             row = db.execute(
                 "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = %s", [self.names.name]
             ).fetchone()
+            journal.keep_published(db, self.migration_id, self.names.name)
             journal.move(db, self.migration_id, "armed", armed_lsn=row[0] if row else None, restore_point=point)
 
 

@@ -51,6 +51,13 @@ COLUMNS = sql.SQL(", ").join(
     [sql.SQL("{0}::text AS {0}" if name in LSNS else "{0}").format(sql.Identifier(name)) for name in Recovery.__slots__]
 )
 
+PUBLISHED = sql.SQL("""(
+    SELECT array_agg(row ORDER BY row) FROM pg_publication b CROSS JOIN LATERAL (
+        SELECT format('publication %%s:%%s', b.oid, b.xmin) UNION ALL
+        SELECT format('table %%s', r.oid) FROM pg_publication_rel r WHERE r.prpubid = b.oid) c (row)
+    WHERE b.pubname = %s)""")
+"""A publication's catalog rows: another oid or xmin, and it was altered or made anew, whatever it looks like."""
+
 
 def table(name: str) -> sql.Identifier:
     """A table of the journal, qualified."""
@@ -134,6 +141,14 @@ def note(db: Connection, migration_id: MigrationId, **columns: object) -> None:
         table("recovery"), sql.SQL(", ").join([sql.SQL("changed_at = clock_timestamp()"), *sets])
     )
     db.execute(statement, columns | {"migration_id": migration_id})
+
+
+def keep_published(db: Connection, migration_id: MigrationId, publication: str) -> None:
+    """Keep what the publication is now, in place of an earlier arming's."""
+    statement = (
+        "INSERT INTO {0} VALUES (%s, {1}) ON CONFLICT (migration_id) DO UPDATE SET catalog_rows = excluded.catalog_rows"
+    )
+    db.execute(sql.SQL(statement).format(table("published"), PUBLISHED), [migration_id, publication])
 
 
 def forget(db: Connection, migration_id: MigrationId, *tables: str) -> None:

@@ -7,6 +7,7 @@ from psycopg import sql
 
 from .. import journal
 from ..connecting import Connection
+from ..laying_out import laid_out
 
 PUBLICATION = "SELECT pubinsert AND pubupdate AND pubdelete AND pubtruncate FROM pg_publication WHERE pubname = %s"
 WHOLLY_LOGGED = """
@@ -22,6 +23,10 @@ NAMED = sql.SQL("""
         WHERE b.pubname = %s AND r.prrelid = p.table_oid)
     FROM {} p LEFT JOIN pg_class c ON c.oid = p.table_oid WHERE p.migration_id = %s AND p.named ORDER BY p.table_name
 """).format(journal.table("protected"))
+
+KEPT = sql.SQL("SELECT catalog_rows = {} FROM {} WHERE migration_id = %s").format(
+    journal.PUBLISHED, journal.table("published")
+)
 
 
 def wholly_logged(db: Connection, publication: str) -> frozenset[str]:
@@ -43,4 +48,17 @@ def gaps(db: Connection, recovery: journal.Recovery) -> list[str]:
             found.append(f"{name} was dropped since")
         elif not published:
             found.append(f"{name} was taken out of publication {recovery.publication} since")
+    if not found and _published_anew(db, recovery):
+        found.append(
+            f"publication {recovery.publication} was altered, or dropped and made again, since: the log may lack what was"
+            " written meanwhile"
+        )
     return found
+
+
+def _published_anew(db: Connection, recovery: journal.Recovery) -> bool:
+    """False too where an earlier release armed it, which did not keep what the publication was."""
+    if not laid_out(db, "published"):
+        return False
+    row = db.execute(KEPT, [recovery.publication, recovery.migration_id]).fetchone()
+    return row is not None and not row[0]
