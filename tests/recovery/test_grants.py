@@ -104,7 +104,7 @@ def test_each_is_named_before_anything_is_touched(roles: Roles, left_out: int) -
 @pytest.mark.long
 @pytest.mark.parametrize("left_out", range(COUNT))
 def test_each_is_needed(roles: Roles, left_out: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast_actuators.postgres.arming.lacking", lambda *_: [])
+    monkeypatch.setattr("holdfast_actuators.postgres.arming.lacking", lambda *_, **__: [])
     missing = roles.given(left_out)[left_out]
     if missing.why == "to see them":  # without it those who hold things up are not named; tests/recovery/test_arming.py
         assert roles.cycle() == 20
