@@ -26,7 +26,10 @@ OF_THE_SERVER = [
     ({"behind_pooler": True}, "block", "pooler", "a pooler", "the server itself"),
     ({"in_recovery": True}, "block", "standby", "standby", "primary"),
     ({"wal_level": "replica"}, "block", "wal-level", "wal_level is replica", "SET wal_level = logical"),
-    ({"slots": 10}, "block", "no-free-max_replication_slots", "10 of 10 replication slots are taken, and 1 more", "max_replication_slots = 13"),
+    (
+        {"slots": 10}, "block", "no-free-max_replication_slots", "10 of 10 replication slots are taken, and 1 more",
+        "max_replication_slots = 13",
+    ),
     ({"senders": 10}, "block", "no-free-max_wal_senders", "10 of 10 WAL senders", "max_wal_senders = 13"),
     (
         {"origins": 7}, "block", "no-free-max_active_replication_origins", "7 of 10 replication origins are taken, and 4 more",
