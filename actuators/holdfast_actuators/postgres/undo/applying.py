@@ -27,10 +27,12 @@ SESSION = {
     "row_security": "off",
     "lock_timeout": f"{LOCK_SECONDS}s",
     "work_mem": "64MB",
+    "synchronous_commit": "off",
     "idle_in_transaction_session_timeout": "60s",
     "default_transaction_isolation": "read committed",
 }
-"""Of the session that undoes: a row that a policy hides must be an error, and a chunk must not go through a temporary file."""
+"""Of the session that undoes: a row that a policy hides must be an error, a chunk must not go through a temporary file, nor wait
+for the disk: a server that dies loses its rows and the mark together, and they are taken back again."""
 
 AS_REPLICA = "SET session_replication_role = replica"
 AS_GRANTED = "SELECT holdfast_fence.write_as_replica()"
@@ -176,6 +178,7 @@ class Undo:
 
     def _finish(self) -> Undone:
         with self._db.transaction():
+            self._db.execute("SET LOCAL synchronous_commit = 'on'")  # with it all before it is on disk
             recovery = journal.lock(self._db, self._migration_id, "undoing", token=self._token)
             conflicts = journal.count(self._db, self._migration_id, "conflict")
             journal.move(self._db, self._migration_id, "undone_with_conflicts" if conflicts else "undone")
