@@ -90,18 +90,18 @@ SHAPES = (
     ),
     Kind(
         "stored generated column",
-        "CREATE TABLE public.t (id int PRIMARY KEY, v int, twice int GENERATED ALWAYS AS (v * 2) STORED); INSERT INTO t SELECT i, i FROM generate_series(1, 5) i;",
-        ((M, "UPDATE t SET v = v + 1"), (A, "UPDATE t SET v = 50 WHERE id = 9"), (A, "INSERT INTO t VALUES (6, 6)"), (M, "DELETE FROM t WHERE id = 2"), (M, "INSERT INTO t VALUES (7, 7)")),
+        "CREATE TABLE public.t (id int PRIMARY KEY, v int, twice int GENERATED ALWAYS AS (v * 2) STORED, note text); INSERT INTO t SELECT i, i FROM generate_series(1, 5) i;",
+        ((M, "UPDATE t SET v = v + 1"), (A, "UPDATE t SET note = 'theirs' WHERE id < 3"), (A, "INSERT INTO t VALUES (6, 6)"), (A, "UPDATE t SET v = 60 WHERE id = 6"), (M, "UPDATE t SET v = v * 3 WHERE id < 5"), (M, "DELETE FROM t WHERE id = 2"), (M, "INSERT INTO t VALUES (7, 7)")),
     ),
     Kind(
         "identity always",
-        "CREATE TABLE public.t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int); INSERT INTO t (v) SELECT i FROM generate_series(1, 5) i;",
-        ((M, "UPDATE t SET v = 0"), (M, "DELETE FROM t WHERE id = 3"), (A, "UPDATE t SET v = v WHERE id = 1"), (M, "INSERT INTO t (v) VALUES (9)")),
+        "CREATE TABLE public.t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v int, note text); INSERT INTO t (v) SELECT i FROM generate_series(1, 5) i;",
+        ((M, "UPDATE t SET v = 0"), (M, "DELETE FROM t WHERE id = 3"), (A, "UPDATE t SET note = 'theirs' WHERE id IN (1, 2)"), (A, "INSERT INTO t (v, note) VALUES (7, 'theirs')"), (M, "UPDATE t SET v = 1 WHERE id = 2"), (M, "INSERT INTO t (v) VALUES (9)")),
     ),
     Kind(
         "composite key",
         "CREATE TABLE public.t (b text, a int, v int, PRIMARY KEY (a, b)); INSERT INTO t SELECT 'k' || i % 3, i, 0 FROM generate_series(1, 9) i;",
-        ((M, "UPDATE t SET v = 1"), (A, "INSERT INTO t VALUES ('k', 100, 5)"), (M, "UPDATE t SET a = a + 1000 WHERE b = 'k1'"), (M, "DELETE FROM t WHERE b = 'k2'")),
+        ((M, "UPDATE t SET v = 1"), (A, "INSERT INTO t VALUES ('k', 100, 5)"), (A, "UPDATE t SET v = 6 WHERE a = 100"), (M, "UPDATE t SET a = a + 1000 WHERE b = 'k1'"), (M, "DELETE FROM t WHERE b = 'k2'")),
     ),
     Kind(
         "a key that is a unique index",
@@ -140,32 +140,32 @@ SHAPES = (
     ),
     Kind(
         "deferrable constraints",
-        "CREATE TABLE public.t (id int PRIMARY KEY, pos int UNIQUE DEFERRABLE INITIALLY DEFERRED, mate int REFERENCES t DEFERRABLE INITIALLY DEFERRED);"
+        "CREATE TABLE public.t (id int PRIMARY KEY, pos int UNIQUE DEFERRABLE INITIALLY DEFERRED, mate int REFERENCES t DEFERRABLE INITIALLY DEFERRED, note text);"
         " INSERT INTO t SELECT i, i, i FROM generate_series(1, 6) i;",
-        ((M, "UPDATE t SET pos = 7 - pos"), (A, "INSERT INTO t VALUES (50, 50, 50)"), (M, "INSERT INTO t VALUES (60, 60, 61), (61, 61, 60)"), (M, "UPDATE t SET mate = 7 - id WHERE id <= 6")),
+        ((M, "UPDATE t SET pos = 7 - pos"), (A, "INSERT INTO t VALUES (50, 50, 50)"), (A, "UPDATE t SET note = 'theirs' WHERE id IN (2, 50)"), (M, "INSERT INTO t VALUES (60, 60, 61), (61, 61, 60)"), (M, "UPDATE t SET mate = 7 - id WHERE id <= 6")),
     ),
     Kind(
         "triggers of the table",
-        "CREATE TABLE public.t (id int PRIMARY KEY, v int, stamp text); CREATE TABLE public.log (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, said text);"
-        " CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP <> 'DELETE' THEN NEW.stamp := 'by trigger'; END IF; INSERT INTO public.log (said) VALUES (TG_OP); RETURN coalesce(NEW, OLD); END $$;"
-        " INSERT INTO t SELECT i, 0, 's' FROM generate_series(1, 4) i; CREATE TRIGGER f BEFORE INSERT OR UPDATE OR DELETE ON public.t FOR EACH ROW EXECUTE FUNCTION public.f();",
-        ((M, "UPDATE t SET v = 1"), (M, "DELETE FROM t WHERE id = 2"), (M, "INSERT INTO t VALUES (9, 9, 'x')")),
+        "CREATE TABLE public.t (id int PRIMARY KEY, v int, stamp text, note text); CREATE TABLE public.log (said text, row_id int);"
+        " CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP <> 'DELETE' THEN NEW.stamp := 'v' || NEW.v; END IF; INSERT INTO public.log VALUES (TG_OP, coalesce(NEW.id, OLD.id)); RETURN coalesce(NEW, OLD); END $$;"
+        " INSERT INTO t SELECT i, 0, 'v0' FROM generate_series(1, 4) i; CREATE TRIGGER f BEFORE INSERT OR UPDATE OR DELETE ON public.t FOR EACH ROW EXECUTE FUNCTION public.f();",
+        ((M, "UPDATE t SET v = 1"), (A, "UPDATE t SET note = 'theirs' WHERE id IN (3, 4)"), (M, "DELETE FROM t WHERE id = 2"), (A, "INSERT INTO t VALUES (8, 8)"), (M, "INSERT INTO t VALUES (9, 9, 'x')"), (A, "DELETE FROM t WHERE id = 8"), (M, "UPDATE t SET v = 2 WHERE id = 3")),
         ("public.t", "public.log"),
     ),
     Kind(
         "exclusion",
-        "CREATE TABLE public.t (id int PRIMARY KEY, span int4range, EXCLUDE USING gist (span WITH &&)); INSERT INTO t VALUES (1, '[1,5)'), (2, '[5,9)');",
-        ((M, "UPDATE t SET span = '[100,105)' WHERE id = 1"), (M, "UPDATE t SET span = '[1,5)' WHERE id = 2"), (A, "INSERT INTO t VALUES (3, '[50,60)')"), (M, "UPDATE t SET span = '[5,9)' WHERE id = 1")),
+        "CREATE TABLE public.t (id int PRIMARY KEY, span int4range, note text, EXCLUDE USING gist (span WITH &&)); INSERT INTO t VALUES (1, '[1,5)'), (2, '[5,9)');",
+        ((M, "UPDATE t SET span = '[100,105)' WHERE id = 1"), (M, "UPDATE t SET span = '[1,5)' WHERE id = 2"), (A, "INSERT INTO t VALUES (3, '[50,60)')"), (A, "UPDATE t SET note = 'theirs' WHERE id < 3"), (A, "UPDATE t SET span = '[60,70)' WHERE id = 3"), (M, "UPDATE t SET span = '[5,9)' WHERE id = 1")),
     ),
     Kind(
         "unique swaps and shifts",
-        "CREATE TABLE public.t (id int PRIMARY KEY, pos int UNIQUE); INSERT INTO t SELECT i, i * 10 FROM generate_series(1, 6) i;",
-        ((M, "UPDATE t SET pos = -1 WHERE id = 1; UPDATE t SET pos = 10 WHERE id = 2; UPDATE t SET pos = 20 WHERE id = 1"), (A, "INSERT INTO t VALUES (9, 900)"), (M, "UPDATE t SET pos = pos + 1"), (M, "UPDATE t SET id = id + 100")),
+        "CREATE TABLE public.t (id int PRIMARY KEY, pos int UNIQUE, note text); INSERT INTO t SELECT i, i * 10 FROM generate_series(1, 6) i;",
+        ((M, "UPDATE t SET pos = -1 WHERE id = 1; UPDATE t SET pos = 10 WHERE id = 2; UPDATE t SET pos = 20 WHERE id = 1"), (A, "INSERT INTO t VALUES (9, 900)"), (A, "UPDATE t SET note = 'theirs' WHERE id IN (1, 3)"), (M, "UPDATE t SET pos = pos + 1"), (A, "UPDATE t SET note = 'again' WHERE id IN (2, 9)"), (M, "UPDATE t SET id = id + 100")),
     ),
     Kind(
         "savepoints",
-        "CREATE TABLE public.t (id int PRIMARY KEY, v int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 5) i;",
-        ((M, "UPDATE t SET v = 1; SAVEPOINT a; DELETE FROM t; ROLLBACK TO a; SAVEPOINT b; UPDATE t SET v = v + 1 WHERE id > 2; RELEASE b; INSERT INTO t VALUES (9, 9)"), (A, "INSERT INTO t VALUES (50, 1)")),
+        "CREATE TABLE public.t (id int PRIMARY KEY, v int, note text); INSERT INTO t SELECT i, 0 FROM generate_series(1, 5) i;",
+        ((M, "UPDATE t SET v = 1; SAVEPOINT a; DELETE FROM t; ROLLBACK TO a; SAVEPOINT b; UPDATE t SET v = v + 1 WHERE id > 2; RELEASE b; INSERT INTO t VALUES (9, 9)"), (A, "INSERT INTO t VALUES (50, 1)"), (A, "UPDATE t SET note = 'theirs' WHERE id IN (2, 4)"), (M, "SAVEPOINT a; UPDATE t SET v = 7 WHERE id = 4; ROLLBACK TO a; UPDATE t SET v = 8 WHERE id = 2")),
     ),
     Kind(
         "quoted names in another schema",
@@ -176,7 +176,7 @@ SHAPES = (
     Kind(
         "row level security",
         "CREATE TABLE public.t (id int PRIMARY KEY, owner text, v int); ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (true); INSERT INTO t SELECT i, 'o', 0 FROM generate_series(1, 4) i;",
-        ((M, "UPDATE t SET v = 1"), (A, "INSERT INTO t VALUES (9, 'x', 1)"), (M, "DELETE FROM t WHERE id = 1")),
+        ((M, "UPDATE t SET v = 1"), (A, "INSERT INTO t VALUES (9, 'x', 1)"), (A, "UPDATE t SET owner = 'theirs' WHERE id IN (2, 9)"), (M, "UPDATE t SET v = 2 WHERE id = 2"), (M, "DELETE FROM t WHERE id = 1")),
     ),
     Kind(
         "many writes to one row",
