@@ -117,6 +117,7 @@ def test_orphans_are_found_and_dropped_and_what_is_armed_stays(
     assert capsys.readouterr().out.endswith("no orphans\n")
     with psycopg.connect(configured) as db:
         db.execute("DELETE FROM holdfast_recovery.protected")
+        db.execute("DELETE FROM holdfast_recovery.published")
         db.execute("DELETE FROM holdfast_recovery.recovery")  # the journal of a target that was restored
     assert main(["disarm", "--orphans", "--dry-run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

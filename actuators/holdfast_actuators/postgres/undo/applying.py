@@ -67,7 +67,7 @@ HOLDERS = """
 """
 CLEAN_ROWS = sql.SQL("""
     SELECT count(*) FROM {} c WHERE c.migration_id = %s AND c.chunk = ANY(%s)
-    AND NOT EXISTS (SELECT FROM {} x WHERE x.migration_id = c.migration_id AND x.seq = c.seq)
+    AND c.seq NOT IN (SELECT x.seq FROM {} x WHERE x.migration_id = %s)
 """).format(journal.table("change"), journal.table("conflict"))
 Told = Callable[[int, int], None]
 
@@ -173,7 +173,8 @@ class Undo:
 
     def _taken_back(self, chunks: list[Chunk]) -> int:
         """The rows of these chunks that are no conflicts."""
-        row = self._db.execute(CLEAN_ROWS, [self._migration_id, [chunk.number for chunk in chunks]]).fetchone()
+        numbers = [chunk.number for chunk in chunks]
+        row = self._db.execute(CLEAN_ROWS, [self._migration_id, numbers, self._migration_id]).fetchone()
         return int(row[0]) if row else 0
 
     def _finish(self) -> Undone:

@@ -4,7 +4,7 @@ A crash leaves the journal and the slot as they were, and a repetition reads the
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -20,12 +20,14 @@ from ..keys import key_columns
 from ..tables import read_tables
 from .copying import COLUMNS, binary_copy
 from .gaps import gaps, wholly_logged
-from .sorting import Sorting
+from .sorting import Change, Sorting
 from .stream import peek
 
 COPY = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
     journal.table("change"), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 )
+ANALYZE = sql.SQL("ANALYZE {}").format(journal.table("change"))
+"""Without statistics a change is looked for among all of the migration's, not by its seq: milliseconds for each conflict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,10 @@ def capture(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
         keys = key_columns(db, [table.table_oid for table in read_tables(db, names)])
         sorting = Sorting(recovery.origins, recovery.nonce, keys, wholly_logged(db, recovery.publication))
         with closing(peek(target, dsn, recovery.slot, recovery.publication, recovery.fence_lsn)) as messages:
-            _copy(db, migration_id, sorting, messages)
-        _insert(db, "relation", ([migration_id, *row] for row in sorting.relation_rows()))
-        _insert(db, "hazard", ([migration_id, *row] for row in sorting.hazard_rows()))
+            copy_changes(db, migration_id, (change for message in messages for change in sorting.read(message)))
+        db.execute(ANALYZE)
+        insert_rows(db, "relation", ([migration_id, *row] for row in sorting.relation_rows()))
+        insert_rows(db, "hazard", ([migration_id, *row] for row in sorting.hazard_rows()))
         journal.move(db, migration_id, "captured", chunks=sorting.chunk, next_chunk=sorting.chunk)
     seconds = time.monotonic() - began
     hazards = len(sorting.hazards) + sorting.further_hazards
@@ -74,15 +77,15 @@ def session_name(slot: str) -> str:
     return f"{APPLICATION_NAME} {slot}"
 
 
-def _copy(db: Connection, migration_id: MigrationId, sorting: Sorting, messages: Iterator[bytes]) -> None:
-    # The relations come with the rows that refer to them: nothing holds the two together until the transaction ends.
+def copy_changes(db: Connection, migration_id: MigrationId, changes: Iterable[Change]) -> None:
+    """Into the journal. The relations may come later: nothing holds the two together."""
     with db.cursor() as cursor, cursor.copy(COPY) as copy:
-        changes = (change for message in messages for change in sorting.read(message))
         for block in binary_copy(migration_id, changes):
             copy.write(block)
 
 
-def _insert(db: Connection, name: str, rows: Iterable[Sequence[object]]) -> None:
+def insert_rows(db: Connection, name: str, rows: Iterable[Sequence[object]]) -> None:
+    """Into a table of the journal, each row's values in the order of its columns."""
     for row in rows:
         values = sql.SQL(", ").join([sql.Placeholder()] * len(row))
         db.execute(sql.SQL("INSERT INTO {} VALUES ({})").format(journal.table(name), values), list(row))

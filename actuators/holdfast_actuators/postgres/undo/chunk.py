@@ -24,8 +24,8 @@ CHUNK = sql.SQL("""
     JOIN {change} l ON l.migration_id = %(migration_id)s AND l.seq = c.last
 """).format(change=table("change"))
 SEQS = sql.SQL("""
-    SELECT c.seq FROM {} c WHERE c.migration_id = %s AND c.chunk = %s
-    AND NOT EXISTS (SELECT FROM {} x WHERE x.migration_id = c.migration_id AND x.seq = c.seq) ORDER BY c.seq DESC
+    SELECT c.seq FROM {} c WHERE c.migration_id = %(migration_id)s AND c.chunk = %(chunk)s
+    AND c.seq NOT IN (SELECT x.seq FROM {} x WHERE x.migration_id = %(migration_id)s) ORDER BY c.seq DESC
 """).format(table("change"), table("conflict"))
 CHANGE = sql.SQL("SELECT operation::text, old, new FROM {} WHERE migration_id = %s AND seq = %s").format(
     table("change")
@@ -71,7 +71,9 @@ class ChunkUndo:
         except psycopg.IntegrityError:
             left = None  # a key is taken for a moment, as in a swap, or for good: one by one tells
         if left is None:
-            left = [seq for (seq,) in self._db.execute(SEQS, [self._migration_id, chunk.number])]
+            left = [
+                seq for (seq,) in self._db.execute(SEQS, {"migration_id": self._migration_id, "chunk": chunk.number})
+            ]
         for seq in left:
             self._one(shape, seq)
 
