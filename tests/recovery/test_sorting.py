@@ -59,7 +59,12 @@ def test_a_row_of_the_journal() -> None:
         (2, 2, 1, 7, "U", [b"1", NULL], [b"1", b"a"]),
         (3, 3, 1, 7, "D", [b"1", b"a"], None),
     ]
-    assert (sorting.rows, sorting.chunk, sorting.foreign_rows, sorting.table_of(rows[0])) == (3, 3, 0, "public.t1")
+    assert (sorting.rows, sorting.chunk, sorting.foreign_rows, sorting.table_named(rows[0][2])) == (
+        3,
+        3,
+        0,
+        "public.t1",
+    )
 
 
 def test_only_an_origin_of_the_migration_makes_a_transaction_its_own() -> None:

@@ -16,9 +16,9 @@ from holdfast_schemas.transport.security import KafkaSettings
 from .asking import answered, told
 from .choices import Actor, Json, Reason, Wait, WaitForNews, duration, this_person
 from .completing import migration_ids
+from .dry_run import show_dry_run
 from .figures import print_json
 from .migration_reference import Reference, parse
-from .recovery import show_dry_run
 from .situation import situation
 from .status import print_situation
 
@@ -78,11 +78,12 @@ def rollback(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be taken back from the log; changes nothing.")
     ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="With --dry-run: again every 5 s, until Ctrl-C.")] = False,
     actor: Actor = None, wait: WaitForNews = 30.0, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Stop a migration and take the whole run back. From the state that you saw: ID#EPOCH."""
     if dry_run:
-        show_dry_run(parse(which).migration_id, as_json)
+        show_dry_run(parse(which).migration_id, as_json, watch)
         return
     if reason is None:
         raise typer.BadParameter("say why; it is kept in the audit trail", param_hint="--reason")

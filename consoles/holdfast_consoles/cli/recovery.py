@@ -1,4 +1,4 @@
-"""`holdfast arm | disarm`, and the dry run of a rollback from the log: commands that speak to the target itself."""
+"""`holdfast arm | disarm`: commands that speak to the target itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,8 @@ from .figures import print_json
 
 if TYPE_CHECKING:
     from holdfast_actuators.postgres.connecting import Connection
-    from holdfast_actuators.postgres.undo.preview import Preview
 
 Which = Annotated[str, typer.Argument(metavar="ID", help="The migration.", autocompletion=migration_ids)]
-OPERATIONS = {"I": "inserted", "U": "updated", "D": "deleted"}
 
 
 def arm(
@@ -142,20 +140,6 @@ def _orphans(dry_run: bool, as_json: bool) -> None:
         typer.echo("no orphans")
 
 
-def show_dry_run(which: str, as_json: bool) -> None:
-    """What a rollback from the log would take back now."""
-    from holdfast_actuators.postgres.undo.preview import preview
-
-    settings, migration = configured(which)
-    with connected(settings, migration) as (db, dsn):
-        found = preview(db, migration.target, dsn, which)
-    if as_json:
-        print_json(found)
-        return
-    for line in _lines(which, found):
-        typer.echo(line)
-
-
 def configured(which: str) -> tuple[Settings, MigrationSettings]:
     """The settings, and the migration's own. Raises MigrationNotConfigured, TargetUnknown."""
     settings = Settings.load()
@@ -180,36 +164,3 @@ def connected(settings: Settings, migration: MigrationSettings) -> "Iterator[tup
             yield db, dsn
         except InsufficientPrivilege as error:
             raise GrantsMissing(migration.target, " ".join(str(error).split())) from None
-
-
-def _lines(which: str, found: "Preview") -> list[str]:
-    total = sum(count for by_operation in found.rows.values() for count in by_operation.values())
-    lines = [f"{which} is {found.state}; from the log {total:,} rows would be taken back, in {found.chunks:,} steps:"]
-    for table, by_operation in sorted(found.rows.items()):
-        counts = ", ".join(f"{count:,} {OPERATIONS[op]}" for op, count in sorted(by_operation.items()))
-        lines.append(f"  {table}: {counts}")
-    lines += [
-        f"  in the way: {hazard.kind} {hazard.table}: {hazard.detail} (transaction {hazard.xid})"
-        for hazard in found.hazards
-    ]
-    if found.hazards:
-        lines.append("  so it would be refused, before anything is touched")
-    lines.append(f"others wrote {found.foreign_rows:,} rows of these tables meanwhile: they stay")
-    if found.sessions_elsewhere:
-        lines.append(
-            f"{found.sessions_elsewhere} sessions of role {found.role_name} in other databases could not come back"
-            " while it is fenced"
-        )
-    if found.slot is not None:
-        limit = (
-            "no limit"
-            if found.slot.safe_wal_bytes is None
-            else f"{found.slot.safe_wal_bytes:,} bytes more until it is lost"
-        )
-        lines.append(
-            f"its slot is {found.slot.wal_status} and keeps {found.slot.retained_bytes:,} bytes of WAL ({limit})"
-        )
-    lines.append(
-        f"reading it took {found.seconds_read:.1f} s; a rollback fences {found.role_name} first, reads it again, and then writes"
-    )
-    return lines

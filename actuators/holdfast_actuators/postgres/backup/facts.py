@@ -1,6 +1,5 @@
 """What decides how a target's point-in-time recovery can be prepared: read once, judged by a pure function."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from psycopg.rows import class_row
 from holdfast_schemas.settings import BackupSettings
 
 from ..connecting import Connection
-from .base_backups import BaseBackup, found_in, system_identifier
+from .base_backups import BaseBackup, data_folder, found_in
 from .programs import find_program
 
 SERVER = """
@@ -65,15 +64,5 @@ def read_backup_facts(db: Connection, settings: BackupSettings) -> BackupFacts:
         tuple(found_in(folder, server.system_identifier)) if folder is not None and folder.is_dir() else (),
         find_program("pg_basebackup", server.version, settings.bindir),
         find_program("pgbackrest", server.version, None),
-        _is_here(server),
+        data_folder(server.data_directory, server.system_identifier) is not None,
     )
-
-
-def _is_here(server: Server) -> bool:
-    """A folder of the same name on this machine may be another server's: the identifier tells."""
-    if server.data_directory is None:
-        return False
-    data = Path(server.data_directory)
-    if not os.access(data / "global" / "pg_control", os.R_OK):
-        return False
-    return system_identifier(data) == server.system_identifier

@@ -64,7 +64,7 @@ def plan(db: Connection, migration_id: MigrationId) -> UndoPlan:
         f"{WORDS[kind].format(table=table, detail=detail)} ({count:,} times, first in transaction {xid})"
         for kind, table, detail, count, xid in db.execute(HAZARDS, [migration_id])
     ]
-    return UndoPlan(counts, (*hazards, *_schema_changes(read_shapes(db, migration_id))))
+    return UndoPlan(counts, (*hazards, *schema_changes(read_shapes(db, migration_id))))
 
 
 def refuse_what_cannot_be_undone(found: UndoPlan, migration_id: MigrationId) -> None:
@@ -76,7 +76,8 @@ def refuse_what_cannot_be_undone(found: UndoPlan, migration_id: MigrationId) -> 
         raise UndoRefused(migration_id, named)
 
 
-def _schema_changes(shapes: Mapping[int, Shape]) -> list[str]:
+def schema_changes(shapes: Mapping[int, Shape]) -> list[str]:
+    """Of captured tables since, each that its rows do not fit into any more, in words."""
     found: list[str] = []
     for shape in shapes.values():
         if shape.table is None:

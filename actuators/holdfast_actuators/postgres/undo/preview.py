@@ -1,41 +1,55 @@
-"""The dry run of a rollback from the log: what is in the slot now, and what would come of it. Changes nothing."""
+"""The dry run of a rollback from the log: what is in the slot now, what would come of it, and what it would take.
+
+Nothing of the tables is changed or locked. What is tried out stands in a transaction that is rolled back.
+"""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
-
-from psycopg import sql
+from typing import cast
 
 from holdfast_schemas.errors import UndoRefused
 from holdfast_schemas.identity import MigrationId, TargetName
 
-from .. import journal
+from .. import journal, pausing
 from ..connecting import Connection
 from ..disarming import saved_tables
 from ..fence import bystanders
 from ..keys import key_columns
 from ..tables import read_tables
 from .gaps import gaps, wholly_logged
+from .rehearsal import Kind, commit_seconds, counted, rehearse
+from .resolving import Operation
+from .sample import Sample
 from .sorting import Hazard, Sorting
 from .stream import peek
 
-SLOT = """
-    SELECT wal_status, safe_wal_size, pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint
-    FROM pg_replication_slots WHERE slot_name = %s
-"""
+STEPS = 25
+"""Commits of a rollback that wait for the disk, its sessions and the fence counted as some: what the smallest takes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """``retained_bytes`` of WAL are kept for it; ``safe_wal_bytes`` more may be written before it is lost (None: no limit)."""
+class Seconds:
+    """What a rollback would take. ``fence``: until the role is out, and the smallest steps of all; ``capture``: reading the log
+    once more, and into the journal; ``undo``: on the tables."""
 
-    wal_status: str
-    safe_wal_bytes: int | None
-    retained_bytes: int
+    fence: float
+    capture: float
+    undo: float
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.fence + self.capture + self.undo
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """``rows`` by table and operation (I, U, D); ``seconds_read`` is how long reading the slot took just now."""
+    """``rows`` by table and operation (I, U, D); ``seconds_read`` is how long reading the slot took just now.
+
+    ``conflicts``: values that the application wrote since, expected from one row in ``one_in``; a rollback keeps them, or
+    overwrites them when told to. None, as ``seconds``, where nothing could be tried.
+    """
 
     state: str
     role_name: str
@@ -43,15 +57,22 @@ class Preview:
     chunks: int
     foreign_rows: int
     hazards: tuple[Hazard, ...]
+    refusals: tuple[str, ...]
+    conflicts: int | None
+    one_in: int
+    seconds: Seconds | None
     sessions_elsewhere: int
-    slot: Slot | None
+    slot: pausing.Slot | None
+    restore_point: str | None
     seconds_read: float
 
 
 def preview(db: Connection, target: TargetName, dsn: str, migration_id: MigrationId) -> Preview:
     """What a rollback from the log would do now.
 
-    Raises RecoveryMoved (not armed), SlotUnreadable, TargetUnreachable, UndoRefused where the log cannot hold all of it.
+    Its seconds: reading the log as just done and writing it on, or the server's for taking it in where that is more; the undo's a
+    row on a sample, times the rows; a commit's for each of STEPS. Raises RecoveryMoved (not armed), SlotUnreadable,
+    TargetUnreachable, UndoRefused where the log cannot hold all of it.
     """
     recovery = journal.expect(db, migration_id, "armed")
     if missing := gaps(db, recovery):
@@ -61,22 +82,34 @@ def preview(db: Connection, target: TargetName, dsn: str, migration_id: Migratio
     sorting = Sorting(recovery.origins, recovery.nonce, keys, wholly_logged(db, recovery.publication))
     row = db.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert row is not None
-    db.execute("SELECT pg_logical_emit_message(false, 'holdfast', '')")  # so that there is a position after it
+    commit = commit_seconds(db)  # after it, so that the log has a position behind that one
     began = time.monotonic()
-    rows: dict[str, dict[str, int]] = {}
+    changes: Counter[Kind] = Counter()
+    sample = Sample()
     for message in peek(target, dsn, recovery.slot, recovery.publication, row[0]):
         for change in sorting.read(message):
-            by_operation = rows.setdefault(sorting.table_of(change), {})
-            by_operation[change[4]] = by_operation.get(change[4], 0) + 1
-    found = db.execute(sql.SQL(SLOT), [recovery.slot]).fetchone()
+            changes[change[2], cast(Operation, change[4])] += 1
+            if (key := sorting.key_of(change)) is not None:
+                sample.add(*key, change)
+    seconds_read = time.monotonic() - began
+    tried = rehearse(db, migration_id, sorting, sample, changes)
+    seconds = None
+    if tried.encode_seconds is not None and tried.copy_seconds is not None and tried.undo_seconds is not None:
+        capture = max(seconds_read + tried.encode_seconds, tried.copy_seconds)
+        seconds = Seconds(commit * STEPS, capture, tried.undo_seconds)
     return Preview(
-        recovery.state,
-        recovery.role_name,
-        rows,
-        sorting.chunk,
-        sorting.foreign_rows,
-        tuple(sorting.hazards.values()),
-        bystanders(db, recovery.role_name),
-        None if found is None else Slot(*found),
-        time.monotonic() - began,
+        state=recovery.state,
+        role_name=recovery.role_name,
+        rows=counted(changes, sorting),
+        chunks=sorting.chunk,
+        foreign_rows=sorting.foreign_rows,
+        hazards=tuple(sorting.hazards.values()),
+        refusals=tried.refusals,
+        conflicts=tried.conflicts,
+        one_in=sample.one_in,
+        seconds=seconds,
+        sessions_elsewhere=bystanders(db, recovery.role_name),
+        slot=pausing.look(db, recovery.slot),
+        restore_point=recovery.restore_point,
+        seconds_read=seconds_read,
     )

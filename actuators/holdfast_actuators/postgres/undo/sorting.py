@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from psycopg.types.json import Jsonb
 
@@ -122,9 +122,20 @@ class Sorting:
                     self._hazard("truncate", self._known(oid).table, "its rows are not in the log")
         return ()
 
-    def table_of(self, change: Change) -> str:
-        """The table that a change's row is of."""
-        return self._versions[change[2] - 1].table
+    def table_named(self, version: int) -> str:
+        """The table that a change's version is of, as it was called then."""
+        return self._versions[version - 1].table
+
+    def key_of(self, change: Change) -> tuple[int, bytes] | None:
+        """The table's oid and the key of a change's row; None where it has none, or got another by the change."""
+        version, old, new = self._versions[change[2] - 1], change[5], change[6]
+        if version.identity is None:
+            return None
+        before, after = (None if values is None else version.identity(values) for values in (old, new))
+        if old is not None and new is not None and before != after:
+            return None
+        key = before if after is None else after
+        return version.relation.table_oid, key if isinstance(key, bytes) else b"".join(cast(tuple[bytes, ...], key))
 
     def relation_rows(self) -> Iterator[Row]:
         """(version, table_oid, schema_name, table_name, replica_identity, columns) of each version that a change is of."""
