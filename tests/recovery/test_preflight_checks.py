@@ -17,7 +17,7 @@ SERVER = Server(
     open_writers=None, role_is_superuser=False, role_is_there=True, role_sessions_elsewhere=0, behind_pooler=False,
 )  # fmt: skip
 TABLE = TableFacts(
-    table_oid=1, name="public.t", kind="r", persistence="p", rows=1_000, bytes=1_000_000, forces_row_security=False,
+    table_oid=1, name="public.t", kind="r", persistence="p", rows=1_000, bytes=1_000_000, row_security_applies=False,
     virtual_columns=[], always_triggers=[], subscribed=False, owner="owner", key=("id",),
 )  # fmt: skip
 FACTS = Facts(MIGRATION, "app", "actuator", SERVER, (TABLE,))
@@ -89,7 +89,7 @@ OF_A_TABLE = [
     ({"virtual_columns": ["twice"]}, "PITR_ONLY", "block", "virtual-columns", "(twice)"),
     ({"key": ()}, "ROW_UNDO", "warn", "no-key", "1,000 rows"),
     ({"key": (), "rows": 10_001}, "PITR_ONLY", "block", "no-key", "over 10,000 rows"),
-    ({"forces_row_security": True}, "ROW_UNDO", "warn", "row-security", "a policy hides"),
+    ({"row_security_applies": True}, "PITR_ONLY", "block", "row-security", "a policy hides"),
     ({"always_triggers": ["a", "b"]}, "ROW_UNDO", "warn", "always-triggers", "a, b"),
     ({"subscribed": True}, "ROW_UNDO", "warn", "subscribed", "subscription"),
 ]

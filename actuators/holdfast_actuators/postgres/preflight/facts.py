@@ -41,7 +41,7 @@ SERVER = """
 TABLES = """
     SELECT c.oid::bigint AS table_oid, format('%%I.%%I', n.nspname, c.relname) AS name, c.relkind::text AS kind,
         c.relpersistence::text AS persistence, greatest(c.reltuples, 0)::bigint AS rows,
-        pg_total_relation_size(c.oid) AS bytes, c.relrowsecurity AND c.relforcerowsecurity AS forces_row_security,
+        pg_total_relation_size(c.oid) AS bytes, row_security_active(c.oid) AS row_security_applies,
         (SELECT coalesce(array_agg(attname::text ORDER BY attnum), '{}') FROM pg_attribute
          WHERE attrelid = c.oid AND attgenerated = 'v' AND NOT attisdropped) AS virtual_columns,
         (SELECT coalesce(array_agg(tgname::text ORDER BY tgname), '{}') FROM pg_trigger
@@ -92,7 +92,7 @@ class TableFacts:
     persistence: str
     rows: int
     bytes: int
-    forces_row_security: bool
+    row_security_applies: bool
     virtual_columns: list[str]
     always_triggers: list[str]
     subscribed: bool

@@ -62,10 +62,11 @@ def _findings(table: TableFacts, facts: Facts) -> Iterator[Finding]:
             f" found by all their values, one by one (at most {NO_KEY_ROWS_MAX:,})",
             f"ALTER TABLE {name} ADD PRIMARY KEY (...)",
         )  # fmt: skip
-    if table.forces_row_security and table.owner != facts.user:
+    if table.row_security_applies:
         yield Finding(
-            "warn", "row-security", f"{name} forces row level security on its owner: a row that a policy hides ends the undo",
-            f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY, or ALTER ROLE {facts.user} BYPASSRLS",
+            "block", "row-security", f"row level security of {name} applies to {facts.user}: a row that a policy hides from it"
+            " cannot be undone",
+            f"ALTER ROLE {facts.user} BYPASSRLS, or ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY",
         )  # fmt: skip
     if table.always_triggers:
         yield Finding(

@@ -1,4 +1,4 @@
-"""What was taken away from an armed migration: what it wrote since may be missing in the log, without a word about it there.
+"""What keeps an undo from being whole, seen before the log is read: rows that may be missing in it, or that a policy hides.
 
 PostgreSQL 18 passes over a publication that is gone: a slot then reads as if nothing had been written.
 """
@@ -24,6 +24,12 @@ NAMED = sql.SQL("""
     FROM {} p LEFT JOIN pg_class c ON c.oid = p.table_oid WHERE p.migration_id = %s AND p.named ORDER BY p.table_name
 """).format(journal.table("protected"))
 
+HIDING = sql.SQL("""
+    SELECT DISTINCT format('%%I.%%I', n.nspname, c.relname) FROM {} p
+    CROSS JOIN LATERAL (SELECT p.table_oid AS oid UNION SELECT relid FROM pg_partition_tree(p.table_oid)) t
+    JOIN pg_class c ON c.oid = t.oid AND c.relkind = 'r' JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE p.migration_id = %s AND row_security_active(c.oid) ORDER BY 1
+""").format(journal.table("protected"))
 KEPT = sql.SQL("SELECT catalog_rows = {} FROM {} WHERE migration_id = %s").format(
     journal.PUBLISHED, journal.table("published")
 )
@@ -36,7 +42,7 @@ def wholly_logged(db: Connection, publication: str) -> frozenset[str]:
 
 
 def gaps(db: Connection, recovery: journal.Recovery) -> list[str]:
-    """Each one in words; empty where the log can be trusted."""
+    """Each one in words; empty where the log can be trusted, and all rows be seen."""
     row = db.execute(PUBLICATION, [recovery.publication]).fetchone()
     if row is None:
         return [
@@ -53,6 +59,11 @@ def gaps(db: Connection, recovery: journal.Recovery) -> list[str]:
             f"publication {recovery.publication} was altered, or dropped and made again, since: the log may lack what was"
             " written meanwhile"
         )
+    found += [
+        f"row level security of {name} applies to {db.info.user}, which may not see all its rows:"
+        f" ALTER ROLE {db.info.user} BYPASSRLS, or ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY"
+        for (name,) in db.execute(HIDING, [recovery.migration_id])
+    ]
     return found
 
 
