@@ -17,6 +17,7 @@ from tests.recovery.test_kinds import twin as twin
 
 pytestmark = [pytest.mark.postgres, pytest.mark.long]
 KINDS = {kind.name: kind for kind in SHAPES}
+PARTITIONS, QUOTED = "partitions, with row movement and one added meanwhile", "quoted names in another schema"
 CLASHES: tuple[tuple[str, str, str, Any], ...] = (
     ("every type", "UPDATE t SET v7 = 77.5, v4 = '\"theirs\"' WHERE id = 3", "public.t", {"id": "3"}),
     ("unchanged toast", "UPDATE t SET v = 70 WHERE id = 1", "public.t", {"id": "1"}),
@@ -24,11 +25,11 @@ CLASHES: tuple[tuple[str, str, str, Any], ...] = (
     ("identity always", "UPDATE t SET v = 70 WHERE id = 2", "public.t", {"id": "2"}),
     ("composite key", "UPDATE t SET v = 70 WHERE b = 'k0' AND a = 3", "public.t", {"a": "3", "b": "k0"}),
     ("a key that is a unique index", "UPDATE t SET v = 70 WHERE code = 'c4'", "public.t", {"code": "c4"}),
-    ("partitions, with row movement and one added meanwhile", "UPDATE t SET v = 'theirs' WHERE id = 3", "public.t2", {"id": "3", "k": "2"}),
+    (PARTITIONS, "UPDATE t SET v = 'theirs' WHERE id = 3", "public.t2", {"id": "3", "k": "2"}),
     ("deferrable constraints", "UPDATE t SET mate = 50 WHERE id = 3", "public.t", {"id": "3"}),
     ("exclusion", "UPDATE t SET span = '[300,305)' WHERE id = 1", "public.t", {"id": "1"}),
     ("savepoints", "UPDATE t SET v = 70 WHERE id = 1", "public.t", {"id": "1"}),
-    ("quoted names in another schema", 'UPDATE "My ""S"."Or%der" SET "se""lect" = \'theirs\' WHERE "Id" = 1', '"My ""S"."Or%der"', {"Id": "1"}),
+    (QUOTED, 'UPDATE "My ""S"."Or%der" SET "se""lect" = \'theirs\' WHERE "Id" = 1', '"My ""S"."Or%der"', {"Id": "1"}),
     ("row level security", "UPDATE t SET v = 70 WHERE id = 3", "public.t", {"id": "3"}),
     ("partial unique index and nulls", "UPDATE t SET code = 'theirs' WHERE id = 3", "public.t", {"id": "3"}),
 )  # fmt: skip
@@ -51,7 +52,7 @@ def test_it_is_listed(
             for who, statements in kind.steps:
                 if who == M:
                     with joined.transaction():
-                        joined.execute(statements)  # type: ignore[call-overload]
+                        joined.execute(statements)
                 else:
                     run(target, statements)
                     run(twin, statements)
