@@ -227,6 +227,12 @@ def test_where_the_log_cannot_hold_all_of_it(armed: Armed, statement: str, says:
     assert journal.expect(armed.db, "m", "fenced").chunks is None
 
 
+def test_one_that_an_earlier_release_armed_is_captured(armed: Armed) -> None:
+    armed.db.execute("DROP TABLE holdfast_recovery.published")
+    armed.migration.execute("INSERT INTO orders VALUES (10)")
+    assert armed.capture().rows == 1
+
+
 def test_another_one_s_token_is_refused(armed: Armed) -> None:
     token = armed.fence()
     journal.take(armed.db, "m")
