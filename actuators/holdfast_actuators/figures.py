@@ -33,6 +33,7 @@ class Figures:
         self._load_at = 0.0
         self._owed_since: tuple[int, float] | None = None
         self._slots: dict[str, tuple[SlotsSeen, float]] = {}
+        self._slots_given_up: dict[str, int] = {}
 
     def taken(self, topic: str) -> None:
         """One record was taken in."""
@@ -67,6 +68,10 @@ class Figures:
     def slots(self, target: str, seen: SlotsSeen) -> None:
         """What our slots keep on a target now."""
         self._slots[target] = seen, time.monotonic()
+
+    def slot_given_up(self, target: str) -> None:
+        """One of our slots was dropped at a limit of its migration's settings."""
+        self._slots_given_up[target] = self._slots_given_up.get(target, 0) + 1
 
     def not_ready(self) -> str | None:
         """What is missing, None when ready: a writable ledger, partitions, a recent beat."""
@@ -177,6 +182,10 @@ class Figures:
             labelled(
                 f"{name}slots_endangered", "gauge", "Of them, lost or about to be.", "target",
                 {target: len(slots.endangered) for target, slots in seen.items()},
+            ),
+            labelled(
+                f"{name}slots_given_up_total", "counter", "Slots of ours dropped at a limit of the settings.", "target",
+                self._slots_given_up,
             ),
             labelled(
                 f"{name}slot_retained_bytes", "gauge", "The most WAL that one of our slots keeps on a target.", "target",

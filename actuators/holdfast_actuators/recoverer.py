@@ -33,7 +33,7 @@ from .postgres.journal_retention import remove_old_rows
 from .postgres.point_in_time import PointInTime
 from .postgres.preflight.looking import look_what_is_at_stake
 from .postgres.preflight.report import refuse_what_blocks
-from .postgres.slots import SlotsSeen, look_at_slots
+from .postgres.slots import SlotsSeen, give_up, look_at_slots
 from .postgres.undo.applying import Undone
 from .postgres.undo.resolving import OnConflict
 from .postgres.undo.rolling_back import LogRollback
@@ -96,6 +96,9 @@ class Recoverer:
             try:
                 db = self._target(migration.target)
                 found = journal.read(db, migration_id)
+                if (given_up := give_up(db, migration_id, migration)) is not None:
+                    log.error("%s", given_up, extra={"migration_id": migration_id})
+                    self._figures.slot_given_up(migration.target)
                 self._watch_slots(migration.target, look_at_slots(db))
                 major = self._at_stake(db, migration_id, migration)
             except (psycopg.Error, TargetUnreachable) as error:

@@ -199,6 +199,10 @@ class MigrationSettings(Section):
     """``auto`` also arms where its tables, with indexes, hold more: up to here a copy made by hand takes seconds."""
     sessions: Annotated[int, Field(ge=1, le=100)] = 4
     """How many sessions may write for it at once: a replication origin each."""
+    slot_bytes_max: Annotated[int, Field(ge=0)] = 100_000_000_000
+    """Of WAL that its slot may keep on the server's disk; beyond it the slot is given up, and the log is no way back any more."""
+    slot_days_max: Annotated[float, Field(gt=0)] = 7
+    """How long it may be armed, likewise: a slot also keeps the catalog's dead rows."""
 
     @field_validator("tables")
     @classmethod

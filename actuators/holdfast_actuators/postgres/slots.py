@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 
+from psycopg import sql
 from psycopg.rows import class_row
 
+from holdfast_schemas.identity import MigrationId
+from holdfast_schemas.settings import MigrationSettings
+
 from .connecting import Connection
+from .journal import table
+from .laying_out import laid_out
 
 SLOTS = """
     SELECT count(*)::int AS slots,
@@ -14,6 +20,12 @@ SLOTS = """
             AS endangered
     FROM pg_replication_slots WHERE database = current_database() AND slot_name ~ '^hf_[0-9a-f]{20}$'
 """
+KEPT = sql.SQL("""
+    SELECT s.slot_name::text, pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint,
+        extract(epoch FROM clock_timestamp() - r.changed_at)::float8 / 86400
+    FROM {} r JOIN pg_replication_slots s ON s.slot_name = r.slot
+    WHERE r.migration_id = %s AND r.state = 'armed' AND NOT s.active FOR UPDATE OF r SKIP LOCKED
+""").format(table("recovery"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +46,26 @@ def look_at_slots(db: Connection) -> SlotsSeen:
         found = cursor.execute(SLOTS).fetchone()
     assert found is not None
     return found
+
+
+def give_up(db: Connection, migration_id: MigrationId, migration: MigrationSettings) -> str | None:
+    """Drop the slot of an armed migration that keeps more WAL, or is older, than its settings allow; the reason in words.
+
+    The rest stays until it is disarmed, so that its sessions go on; a rollback from the log is refused from now on, by name. One
+    that is being read is left for the next time.
+    """
+    if not laid_out(db):
+        return None
+    with db.transaction():
+        row = db.execute(KEPT, [migration_id]).fetchone()
+        if row is None:
+            return None
+        slot, retained_bytes, days = row
+        if retained_bytes > migration.slot_bytes_max:
+            why = f"it keeps {retained_bytes:,} bytes of WAL, more than {migration.slot_bytes_max:,} (slot_bytes_max)"
+        elif days > migration.slot_days_max:
+            why = f"it is {days:.1f} days old, more than {migration.slot_days_max:g} (slot_days_max)"
+        else:
+            return None
+        db.execute("SELECT pg_drop_replication_slot(%s)", [slot])
+    return f"slot {slot} of {migration_id} is given up: {why}; its rows cannot be taken back from the log any more"

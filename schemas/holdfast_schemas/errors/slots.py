@@ -23,5 +23,5 @@ class SlotLost(SlotUnreadable):
     def __str__(self) -> str:
         return (
             f"slot {self.slot} is lost: {self.detail}; the old rows are not in the log any more, only a clone has them:"
-            " holdfast clone; see max_slot_wal_keep_size before the next holdfast arm"
+            " holdfast clone; see max_slot_wal_keep_size, slot_bytes_max and slot_days_max before the next holdfast arm"
         )
