@@ -55,6 +55,7 @@ def actuator() -> str:
     figures.beat(12, Counter({"rules": 2}), None)
     figures.load(Load(3, 17, 1, {"held": 2}, {"live": 4}))
     figures.slots("app", SlotsSeen(1, 4_096, 8_192, 7, []))
+    figures.slot_given_up("app")
     return figures.text()
 
 
