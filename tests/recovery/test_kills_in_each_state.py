@@ -28,7 +28,7 @@ READING = "LOCK TABLE public.orders IN ACCESS SHARE MODE"
 SHARING = "LOCK TABLE public.lines IN SHARE MODE"
 ROLE = "ALTER ROLE migrator VALID UNTIL 'infinity'"
 RANDOM_KILLS = 4
-"""Of each program that arms or disarms, besides those at the held locks."""
+"""Of each program, besides those at the held locks."""
 ROW = 7
 """The row that the application writes after the migration, in the migration's own column."""
 NOTHING_ON_TABLES = """
@@ -104,6 +104,8 @@ class Way:
         self.dies_at("roll_back", (ROLE, "fencing"))
         self.dies_at("roll_back", (CHANGES, "fenced"))
         self.dies_at("roll_back", (CHANGES, "fenced"), (JOURNAL, "captured"))
+        for _ in range(RANDOM_KILLS):
+            self.dies_anywhere("roll_back")
         self.dies_at("roll_back", (SHARING, "undoing"))
         self.dies_at("roll_back", (SHARING, "undoing"), (ROLE, done))
         self.done("roll_back")
