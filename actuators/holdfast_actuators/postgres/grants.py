@@ -11,6 +11,7 @@ from psycopg import sql
 from holdfast_schemas.settings import MigrationSettings
 
 from .connecting import Connection, Statement
+from .managed import detect
 from .tables import read_tables
 
 SETTING_PRIVILEGES_FROM = 150_000
@@ -94,11 +95,19 @@ def lacking(
 
 def _server(db: Connection, role_name: str) -> Iterator[Grant]:
     role, literal = sql.Identifier(role_name), sql.Literal(role_name)
-    yield Grant(
-        "to read the slot",
-        sql.SQL("ALTER ROLE {} REPLICATION").format(role),
-        sql.SQL("SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = {}").format(literal),
-    )
+    kind = detect(db)
+    if kind is not None and kind.replication_role is not None:
+        yield Grant(
+            "to read the slot",
+            sql.SQL("GRANT {} TO {}").format(sql.Identifier(kind.replication_role), role),
+            sql.SQL("SELECT pg_has_role({}, {}, 'MEMBER')").format(literal, kind.replication_role),
+        )
+    else:
+        yield Grant(
+            "to read the slot",
+            sql.SQL("ALTER ROLE {} REPLICATION").format(role),
+            sql.SQL("SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = {}").format(literal),
+        )
     for name, why in (("pg_signal_backend", "to end the migration's sessions"), ("pg_read_all_stats", "to see them")):
         yield Grant(
             why,

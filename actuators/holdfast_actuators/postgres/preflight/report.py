@@ -14,9 +14,11 @@ from .. import journal
 from ..connecting import Connection
 from ..grants import lacking
 from ..laying_out import laid_out
+from ..managed import detect
 from ..point_in_time import PointInTime
 from .facts import Facts, read_facts
 from .findings import Finding
+from .managed_server import on_a_managed_server
 from .point_in_time_check import point_in_time_findings
 from .server_checks import CHECKS, too_old
 from .statements import Judged, judge_plan
@@ -82,6 +84,7 @@ def preflight(
     findings = [finding for check in CHECKS for finding in check(facts)]
     findings += _strangers(statements, facts)
     findings += point_in_time_findings(db, migration.target, point_in_time)
+    findings = list(on_a_managed_server(detect(db), findings))
     verdicts = tuple(judge_table(table, facts) for table in tables)
     state = found.state if found else None
     major = at_stake(statements, sum(table.bytes for table in tables), migration)
