@@ -196,6 +196,10 @@ class Figures:
                 {target: left for target, left in safe.items() if left is not None},
             ),
             labelled(
+                f"{name}free_disk_bytes", "gauge", "Free on the disk of a target's WAL, where it is on this machine.", "target",
+                {target: slots.free_disk_bytes for target, slots in seen.items() if slots.free_disk_bytes is not None},
+            ),
+            labelled(
                 f"{name}slot_catalog_transactions", "gauge", "Age of the oldest catalog horizon that our slots hold.", "target",
                 {target: slots.catalog_transactions for target, slots in seen.items()},
             ),

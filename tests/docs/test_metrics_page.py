@@ -54,7 +54,7 @@ def actuator() -> str:
     figures.taken("decisions")
     figures.beat(12, Counter({"rules": 2}), None)
     figures.load(Load(3, 17, 1, {"held": 2}, {"live": 4}))
-    figures.slots("app", SlotsSeen(1, 4_096, 8_192, 7, []))
+    figures.slots("app", SlotsSeen(1, 4_096, 8_192, 7, [], 1_000))
     figures.slot_given_up("app")
     return figures.text()
 

@@ -1,10 +1,9 @@
 """How long a migration may stay paused: its slot keeps all WAL meanwhile, until the server gives it up or a disk is full."""
 
-import shutil
 import time
 from dataclasses import dataclass
 
-from .backup.base_backups import data_folder
+from .backup.disk import free_wal_disk_bytes
 from .connecting import Connection
 
 WINDOW_SECONDS = 1.0
@@ -45,8 +44,7 @@ def look(db: Connection, name: str, window_seconds: float = WINDOW_SECONDS) -> S
         return None
     wal_status, safe_wal_bytes, retained_bytes, written, data, identifier = row
     rate = (written - before[3]) / (time.monotonic() - began)
-    folder = data_folder(data, identifier)
-    free_bytes = None if folder is None else shutil.disk_usage(folder / "pg_wal").free
+    free_bytes = free_wal_disk_bytes(data, identifier)
     limits = [limit for limit in (safe_wal_bytes, free_bytes) if limit is not None]
     left = max(min(limits), 0) / rate if limits and rate > 0 else None
     return Slot(wal_status, safe_wal_bytes, retained_bytes, free_bytes, rate, left)

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from psycopg import sql
-from psycopg.rows import class_row
 
 from holdfast_schemas.identity import MigrationId
 from holdfast_schemas.settings import MigrationSettings
 
+from .backup.disk import free_wal_disk_bytes
 from .connecting import Connection
 from .journal import table
 from .laying_out import laid_out
@@ -17,7 +17,9 @@ SLOTS = """
         coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::bigint AS retained_bytes,
         min(safe_wal_size)::bigint AS safe_wal_bytes, coalesce(max(age(catalog_xmin)), 0)::bigint AS catalog_transactions,
         coalesce(array_agg(slot_name::text ORDER BY slot_name) FILTER (WHERE wal_status IN ('unreserved', 'lost')), '{}')
-            AS endangered
+            AS endangered,
+        (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS data_directory,
+        (SELECT system_identifier FROM pg_control_system()) AS system_identifier
     FROM pg_replication_slots WHERE database = current_database() AND slot_name ~ '^hf_[0-9a-f]{20}$'
 """
 KEPT = sql.SQL("""
@@ -31,21 +33,24 @@ KEPT = sql.SQL("""
 @dataclass(frozen=True, slots=True)
 class SlotsSeen:
     """Of all of ours in this database: the most WAL that one keeps, the least that may still be written until one is lost
-    (None: no limit), the oldest catalog horizon in transactions, and which are lost or about to be."""
+    (None: no limit), the oldest catalog horizon in transactions, and which are lost or about to be. ``free_disk_bytes``: of the
+    disk of the server's WAL; None where we are not on its machine, or may not know where it is."""
 
     slots: int
     retained_bytes: int
     safe_wal_bytes: int | None
     catalog_transactions: int
     endangered: list[str]
+    free_disk_bytes: int | None = None
 
 
 def look_at_slots(db: Connection) -> SlotsSeen:
     """As they stand now."""
-    with db.cursor(row_factory=class_row(SlotsSeen)) as cursor:
-        found = cursor.execute(SLOTS).fetchone()
-    assert found is not None
-    return found
+    row = db.execute(SLOTS).fetchone()
+    assert row is not None
+    slots, retained_bytes, safe_wal_bytes, catalog_transactions, endangered, data_directory, identifier = row
+    free_disk_bytes = free_wal_disk_bytes(data_directory, identifier)
+    return SlotsSeen(slots, retained_bytes, safe_wal_bytes, catalog_transactions, endangered, free_disk_bytes)
 
 
 def give_up(db: Connection, migration_id: MigrationId, migration: MigrationSettings) -> str | None:

@@ -1,9 +1,7 @@
 """The base backups of a folder: a sub-folder each, and beside it a note of who made it and how it was verified."""
 
 import json
-import os
 import shutil
-import struct
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,7 +9,7 @@ from pathlib import Path
 
 from holdfast_schemas.errors import BackupUnusable, ProgramFailed
 
-from .disk import PARTIAL_SUFFIX
+from .disk import PARTIAL_SUFFIX, system_identifier
 from .programs import find_program, run
 
 NOTE_SUFFIX = ".holdfast.json"
@@ -33,19 +31,6 @@ class BaseBackup:
     def note_path(self) -> Path:
         """Outside of the backup: its manifest lists every file in it."""
         return self.path.with_name(self.path.name + NOTE_SUFFIX)
-
-
-def system_identifier(data: Path) -> int:
-    """The first field of ``global/pg_control``, in every version: what a server and its copies share, and no other."""
-    return int(struct.unpack("=Q", (data / "global" / "pg_control").read_bytes()[:8])[0])
-
-
-def data_folder(named: str | None, identifier: int) -> Path | None:
-    """A server's data folder, where it is on this machine and may be read: one of that name may be another server's."""
-    data = None if named is None else Path(named)
-    if data is None or not os.access(data / "global" / "pg_control", os.R_OK):
-        return None
-    return data if system_identifier(data) == identifier else None
 
 
 def major_version(data: Path) -> int:

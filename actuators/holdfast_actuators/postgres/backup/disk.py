@@ -1,8 +1,9 @@
-"""Room for a base backup, and one maker of them at a time."""
+"""Whose a data folder is, the room on its disk, and one maker of base backups at a time."""
 
 import fcntl
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,30 @@ PARTIAL_SUFFIX = ".partial"
 LOCK_NAME = ".holdfast.lock"
 
 
+def system_identifier(data: Path) -> int:
+    """The first field of ``global/pg_control``, in every version: what a server and its copies share, and no other."""
+    return int(struct.unpack("=Q", (data / "global" / "pg_control").read_bytes()[:8])[0])
+
+
+def data_folder(named: str | None, identifier: int) -> Path | None:
+    """A server's data folder, where it is on this machine and may be read: one of that name may be another server's."""
+    data = None if named is None else Path(named)
+    if data is None or not os.access(data / "global" / "pg_control", os.R_OK):
+        return None
+    return data if system_identifier(data) == identifier else None
+
+
 def check_room(folder: Path, needed_bytes: int) -> None:
     """Raises NoRoom: a disk that fills half-way would have cost hours."""
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes:
         raise NoRoom(folder, needed_bytes, free_bytes)
+
+
+def free_wal_disk_bytes(data_directory: str | None, identifier: int) -> int | None:
+    """Of the disk that a server's WAL is on, where that is this machine's and may be read."""
+    folder = data_folder(data_directory, identifier)
+    return None if folder is None else shutil.disk_usage(folder / "pg_wal").free
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from psycopg.rows import class_row
 from holdfast_schemas.settings import BackupSettings
 
 from ..connecting import Connection
-from .base_backups import BaseBackup, data_folder, found_in
+from .base_backups import BaseBackup, found_in
+from .disk import data_folder
 from .programs import find_program
 
 SERVER = """
