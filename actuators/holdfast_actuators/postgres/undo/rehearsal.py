@@ -28,8 +28,6 @@ from .shapes import Shape, read_shapes
 from .sorting import Change, Sorting
 
 COMMITS = 3
-FIRST = 1
-"""Of a rehearsal's chunks, below zero: what earlier captures left under the same numbers is not read over."""
 STATEMENTS_OF_A_CONFLICT = 8
 """It is taken back, or reported, by itself: its change is read twice, its row once, a savepoint set and released, the report."""
 LIKE = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)")
@@ -79,7 +77,7 @@ def rehearse(
         db.execute(ANALYZE)
         costs = {
             kind: seconds / len(changes)
-            for number, (kind, changes) in enumerate(kinds.items(), FIRST)
+            for number, (kind, changes) in enumerate(kinds.items(), 1)
             if (seconds := _tried(db, migration_id, shapes[kind[0]], Chunk(-number, *kind, len(changes), 0, 0)))
             is not None
         }
@@ -111,14 +109,15 @@ def _by_kind(sample: Sample) -> dict[Kind, list[Change]]:
 
 
 def _in_chunks(kinds: Mapping[Kind, Sequence[Change]]) -> Iterator[Change]:
-    for number, changes in enumerate(kinds.values(), FIRST):
+    """Numbered below zero: what an earlier capture left of the same numbers, deleted and not yet vacuumed, is not read over."""
+    for number, changes in enumerate(kinds.values(), 1):
         for seq, _, version, xid, operation, old, new in changes:
             yield -seq, -number, version, xid, operation, old, new
 
 
 def _tried(db: Connection, migration_id: MigrationId, shape: Shape, chunk: Chunk) -> float | None:
     """Seconds that the chunk takes on a table like its own; None where it cannot be tried there."""
-    name = journal.table(f"rehearsal_{-chunk.number}")
+    name = journal.table(f"rehearsal_{db.info.backend_pid}_{-chunk.number}")
     like = replace(shape, table=name.as_string(db))
     parameters = {"migration_id": migration_id, "chunk": chunk.number}
     try:
