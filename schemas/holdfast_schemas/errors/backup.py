@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .tree import HoldfastError, NotFound, Refused, Unusable
+from .tree import NotFound, Refused, Unusable
 
 
 @dataclass
@@ -21,7 +21,7 @@ class ProgramMissing(Unusable):
 
 
 @dataclass
-class ProgramFailed(HoldfastError):
+class ProgramFailed(Refused):
     """A program ended with an error; ``detail`` is what it said."""
 
     program: str
