@@ -48,7 +48,9 @@ def _fetch(folder: Path) -> None:
         with zipfile.ZipFile(context.create_dependency(coordinate).artifact.resolve()) as jar:
             [archive] = [entry for entry in jar.namelist() if entry.endswith(".txz")]
             with jar.open(archive) as packed, tarfile.open(fileobj=packed, mode="r:xz") as files:
-                files.extractall(partial / "installation", filter="data")
+                if hasattr(tarfile, "data_filter"):  # 3.11.3 and older have none, newer ones ask for one
+                    files.extraction_filter = tarfile.data_filter
+                files.extractall(partial / "installation")
         (partial / "installation").chmod(0o755)
         (partial / "installation").rename(folder)
     except (OSError, RuntimeError, zipfile.BadZipFile, tarfile.TarError) as error:  # as for Kafka's jars
